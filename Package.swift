@@ -1,0 +1,55 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+let cIncludes: [CSetting] = [.headerSearchPath("../../include"), .headerSearchPath(".")]
+
+let package = Package(
+    name: "CheckpointKit",
+    products: [
+        .library(name: "CheckpointKit", targets: ["CheckpointKit"]),
+        .library(name: "checkpointkit", type: .dynamic, targets: ["CheckpointKit"]),
+        .executable(name: "ckpt", targets: ["ckpt"]),
+        .executable(name: "ckpt-restart", targets: ["ckpt-restart"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ],
+    targets: [
+        // The flat structs of include/ckpt: what crosses a border between the worlds.
+        .systemLibrary(name: "CCheckpointABI", path: "include"),
+        // Signal time.
+        .target(name: "CCheckpointEngine", cSettings: cIncludes),
+        // Restorer time.
+        .target(name: "CRestorer", cSettings: cIncludes),
+        // Plan time.
+        .target(name: "CheckpointImage", dependencies: [
+            "CCheckpointABI",
+            .product(name: "SystemPackage", package: "swift-system"),
+        ], swiftSettings: strict),
+        .target(name: "CheckpointKit", dependencies: [
+            "CCheckpointABI", "CCheckpointEngine", "CheckpointImage",
+        ], swiftSettings: strict),
+        .target(name: "CheckpointRestart", dependencies: [
+            "CCheckpointABI", "CRestorer", "CheckpointImage",
+            .product(name: "SystemPackage", package: "swift-system"),
+        ], swiftSettings: strict),
+        .executableTarget(name: "ckpt", dependencies: [
+            "CheckpointKit", "CheckpointImage",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ], swiftSettings: strict),
+        .executableTarget(name: "ckpt-restart", dependencies: [
+            "CheckpointRestart",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ], swiftSettings: strict, linkerSettings: [
+            .unsafeFlags(["-static-executable"]),
+            .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
+        ]),
+    ]
+)

@@ -1,0 +1,1 @@
+#include "ckpt/restart_plan.h"

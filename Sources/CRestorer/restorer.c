@@ -1,0 +1,1 @@
+int ckpt_restorer_placeholder;

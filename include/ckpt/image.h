@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// The image: raw facts as the kernel told them, from signal time through the file to plan time.
+//
+// An image is an ELF core file (ET_CORE, x86-64). Layout of the file:
+//
+//     offset 0      ELF header, written last
+//     4096 …        page data; each PT_LOAD starts at a multiple of 4096, holes are zero pages
+//     then          embedded files and other blobs
+//     e_phoff …     program headers: PT_NOTE first, then the PT_LOADs by ascending address
+//     then          notes: CKPT_NOTE_IDENT first, then the standard notes, then the other notes of owner "CKPT"
+//
+// Every number is little-endian and fixed-width. Every table is a note whose descriptor begins with
+// struct ckpt_table; a reader steps by `record_size`, so records may grow at their end within a major version.
+// Strings are offsets into CKPT_NOTE_STRINGS (zero-terminated bytes; offset 0 is the empty string).
+#ifndef CKPT_IMAGE_H
+#define CKPT_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CKPT_IMAGE_MAJOR 1u
+#define CKPT_IMAGE_MINOR 0u
+#define CKPT_PAGE_SIZE 4096u
+#define CKPT_NOTE_OWNER "CKPT"
+// A checksummed run is at most this long, so that runs can be checked and loaded in parallel.
+#define CKPT_RUN_PAGES_MAX 256u
+// Inside one mapping, a gap without content of at least this many bytes separates two PT_LOADs; a smaller one is a hole.
+#define CKPT_SEGMENT_GAP (256ull << 20)
+
+enum ckpt_note_type {
+    CKPT_NOTE_IDENT = 1,        // struct ckpt_ident; always the first note
+    CKPT_NOTE_PROCESS = 2,      // struct ckpt_process
+    CKPT_NOTE_MAPPINGS = 3,     // table of struct ckpt_mapping, ascending, no overlap
+    CKPT_NOTE_RUNS = 4,         // table of struct ckpt_run, ascending, no overlap
+    CKPT_NOTE_THREADS = 5,      // table of struct ckpt_thread; the leader first
+    CKPT_NOTE_SIGNALS = 6,      // table of struct ckpt_signal_action
+    CKPT_NOTE_DESCRIPTORS = 7,  // table of struct ckpt_descriptor, ascending by number
+    CKPT_NOTE_PIPES = 8,        // table of struct ckpt_pipe
+    CKPT_NOTE_EVENTFDS = 9,     // table of struct ckpt_eventfd
+    CKPT_NOTE_EPOLLS = 10,      // table of struct ckpt_epoll_entry
+    CKPT_NOTE_TIMERFDS = 11,    // table of struct ckpt_timerfd
+    CKPT_NOTE_BLOBS = 12,       // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
+    CKPT_NOTE_STRINGS = 13,     // raw bytes, no table header
+};
+
+struct ckpt_table {
+    uint32_t version;           // 1
+    uint32_t record_size;
+    uint32_t count;
+    uint32_t reserved;          // 0
+};
+
+// Checksums are CRC32C (Castagnoli), initial value and final xor 0xffffffff.
+struct ckpt_ident {
+    uint16_t major, minor;      // of the format
+    uint32_t flags;             // enum ckpt_ident_flag
+    uint64_t identifier;        // 48 random bits, never 0; written as 12 hex digits
+    uint64_t parent;            // identifier of the parent; 0: a full image
+    uint64_t run;               // random identity of one run of the program: a restart begins another run
+    uint64_t sequence;          // checkpoints of this run so far, this one included
+    uint64_t created_realtime_ns;
+    uint64_t file_byte_count;   // of the whole image
+    uint64_t program_headers_offset;
+    uint64_t notes_offset;
+    uint64_t notes_byte_count;
+    uint32_t program_header_count;
+    uint32_t elf_header_crc;    // of the 64 bytes at offset 0
+    uint32_t program_headers_crc; // of program_header_count * 56 bytes (and of section header 0, 64 bytes, when e_shnum is 1)
+    uint32_t notes_crc;         // of all bytes of the notes behind this note
+    uint32_t reserved;          // 0
+    uint32_t ident_crc;         // of this whole note (12-byte note header, owner padded to 8 bytes, this struct with ident_crc = 0)
+};
+enum ckpt_ident_flag { CKPT_IDENT_EXIT = 1 /* taken by checkpoint-and-exit */ };
+
+struct ckpt_process {
+    int32_t pid, parent_pid, group, session;  // in the program's own process namespace
+    uint32_t uid, gid;
+    uint32_t umask;
+    uint32_t thread_count;      // of CKPT_NOTE_THREADS
+    uint64_t pending_signals;   // bit n-1: signal n is pending for the process
+    // memory layout fields, in the order of struct prctl_mm_map
+    uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+    uint64_t arg_start, arg_end, env_start, env_end;
+    uint64_t vdso_start, vdso_end;      // 0, 0: none
+    uint64_t auxv_blob;                 // unused, 0: the auxiliary vector is the standard note NT_AUXV
+    uint32_t executable;                // string: path (/proc/PID/exe)
+    uint32_t directory;                 // string: working directory
+    uint32_t root;                      // string: root directory
+    uint32_t kernel_release;            // string
+    uint8_t build_id[20];               // of the executable; zeros: none
+    uint32_t build_id_byte_count;
+    uint8_t boot_id[16];                // /proc/sys/kernel/random/boot_id; zeros: unknown
+    uint64_t realtime_ns, monotonic_ns, boottime_ns;  // at the freeze
+    // processor
+    uint64_t xfeatures;                 // XCR0
+    uint32_t xsave_byte_count;          // size of the XSAVE area in the signal frame
+    uint32_t cpu_level;                 // 1…4: x86-64-v1 … v4, the level that this host has
+    uint32_t cpuid[8];                  // leaf 1 ECX, EDX; leaf 7.0 EBX, ECX, EDX; leaf 7.1 EAX; leaf 0x80000001 ECX, EDX
+    // the engine inside the program
+    uint64_t restart_context;           // address of struct ckpt_restart_context, which ckpt-restart fills
+    uint64_t arena_start, arena_end;    // anonymous, empty after a restart
+    uint64_t beacon_start, beacon_end;  // a memfd of this name, mapped shared and read-only, one page
+    uint32_t beacon_name;               // string
+    uint32_t reserved;
+    uint64_t pause_ns;                  // of this checkpoint, as far as it was known when the notes were written
+};
+
+enum ckpt_mapping_kind {
+    CKPT_MAPPING_ANONYMOUS = 1, // private anonymous, the thread stacks and the heap included
+    CKPT_MAPPING_FILE = 2,      // private mapping of a file, or a shared one that nobody here can write
+    CKPT_MAPPING_STACK = 3,     // the main stack: grows down
+    CKPT_MAPPING_HEAP = 4,      // brk
+    CKPT_MAPPING_VDSO = 5,      // never saved; the host's own is moved there
+    CKPT_MAPPING_VVAR = 6,      // likewise ([vvar] and [vvar_vclock])
+    CKPT_MAPPING_SHARED_ANONYMOUS = 7,
+    CKPT_MAPPING_SHARED_FILE = 8,   // writable and shared
+    CKPT_MAPPING_ARENA = 9,     // the engine's own; no content
+    CKPT_MAPPING_BEACON = 10,   // the engine's own; content is saved
+    CKPT_MAPPING_OTHER = 11,    // a device, hugetlbfs, …: cannot be restored
+};
+enum ckpt_mapping_flag {
+    CKPT_MAPPING_SHARED = 1, CKPT_MAPPING_DELETED = 2,
+    CKPT_MAPPING_GROWS_DOWN = 4, CKPT_MAPPING_WIPE_ON_FORK = 8, CKPT_MAPPING_DONT_FORK = 16,
+    CKPT_MAPPING_LOCKED = 32, CKPT_MAPPING_HUGE = 64, CKPT_MAPPING_NO_HUGE = 128, CKPT_MAPPING_DONT_DUMP = 256,
+};
+struct ckpt_mapping {
+    uint64_t start, end;
+    uint32_t kind;              // enum ckpt_mapping_kind
+    uint32_t protection;        // PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4
+    uint32_t flags;             // enum ckpt_mapping_flag
+    uint32_t name;              // string: as in /proc/PID/maps, unescaped, without " (deleted)"
+    uint64_t file_offset;
+    uint64_t device, inode;     // device as stat gives it
+};
+
+enum ckpt_run_kind {
+    CKPT_RUN_HERE = 1,          // file_offset and crc are valid
+    CKPT_RUN_ZERO = 2,          // populated, all bytes zero; nothing in the file
+    CKPT_RUN_PARENT = 3,        // as in the parent
+};
+struct ckpt_run {               // pages of a mapping in no run were never populated: they read as zeros
+    uint64_t address;
+    uint64_t file_offset;
+    uint32_t page_count;        // at most CKPT_RUN_PAGES_MAX when HERE
+    uint32_t kind;
+    uint32_t crc;
+    uint32_t reserved;
+};
+
+enum ckpt_thread_flag { CKPT_THREAD_LEADER = 1, CKPT_THREAD_ENDED = 2 /* a leader that called pthread_exit */ };
+struct ckpt_thread {
+    int32_t tid;                // in the program's own process namespace
+    uint32_t flags;
+    uint64_t ucontext;          // address of the signal frame's ucontext: restored by rt_sigreturn with SP = ucontext
+    uint64_t fs_base, gs_base;
+    uint64_t tid_address;       // cleared by the kernel at thread exit (set_tid_address); glibc: &pthread->tid
+    uint64_t robust_list;
+    uint64_t robust_list_byte_count;
+    uint64_t rseq;              // address; 0: not registered
+    uint32_t rseq_byte_count, rseq_signature;
+    uint64_t signal_mask;       // bit n-1: signal n is blocked
+    uint64_t pending_signals;   // for this thread alone
+    uint64_t alternate_stack;
+    uint64_t alternate_stack_byte_count;
+    uint32_t alternate_stack_flags;
+    uint32_t reserved;
+    uint8_t name[16];
+};
+
+struct ckpt_signal_action {     // 1…64, except SIGKILL and SIGSTOP
+    uint32_t number, reserved;
+    uint64_t handler;           // 0: default, 1: ignored
+    uint64_t flags, restorer, mask;
+};
+
+enum ckpt_descriptor_kind {
+    CKPT_DESCRIPTOR_OTHER = 0,  // named by preflight; a restart refuses it
+    CKPT_DESCRIPTOR_FILE = 1, CKPT_DESCRIPTOR_DIRECTORY = 2, CKPT_DESCRIPTOR_PIPE = 3, CKPT_DESCRIPTOR_FIFO = 4,
+    CKPT_DESCRIPTOR_EVENTFD = 5, CKPT_DESCRIPTOR_EPOLL = 6, CKPT_DESCRIPTOR_TIMERFD = 7,
+    CKPT_DESCRIPTOR_TERMINAL = 8, CKPT_DESCRIPTOR_DEVICE = 9 /* null zero full random urandom */,
+    CKPT_DESCRIPTOR_SOCKET = 10, CKPT_DESCRIPTOR_SIGNALFD = 11, CKPT_DESCRIPTOR_INOTIFY = 12, CKPT_DESCRIPTOR_MEMFD = 13,
+    CKPT_DESCRIPTOR_PIDFD = 14,
+};
+enum ckpt_descriptor_flag {
+    CKPT_DESCRIPTOR_DELETED = 1,      // no name leads to this file any more
+    CKPT_DESCRIPTOR_FINGERPRINT = 2,  // head_crc and tail_crc are valid
+    CKPT_DESCRIPTOR_EMBEDDED = 4,     // `detail` is the index of the blob with the file's content
+};
+#define CKPT_NO_DETAIL 0xffffffffu
+#define CKPT_FINGERPRINT_BYTES 65536u // head_crc: the first bytes; tail_crc: the last ones before `byte_count`
+struct ckpt_descriptor {
+    int32_t number;
+    uint32_t kind;
+    uint32_t flags;             // enum ckpt_descriptor_flag
+    uint32_t close_on_exec;     // 0 or 1
+    uint32_t status_flags;      // O_…, as in fdinfo without O_CLOEXEC
+    int32_t inherited;          // 0, 1, 2: this is (a duplicate of) a standard stream that the program was given; -1: its own
+    int32_t shared_with;        // lowest number with the same open file description; itself when it is the first
+    uint32_t detail;            // index into the kind's table, or CKPT_NO_DETAIL
+    uint64_t position;
+    uint64_t device, inode, rdev; // as stat gives them
+    uint32_t mode;              // st_mode
+    uint32_t path;              // string: /proc/PID/fd/N, without " (deleted)"
+    uint64_t byte_count;        // st_size
+    int64_t modified_ns, changed_ns;
+    uint32_t head_crc, tail_crc;
+};
+
+struct ckpt_pipe {              // one for each pipe; a descriptor's `detail` leads here
+    uint64_t inode;
+    uint64_t capacity;          // F_GETPIPE_SZ
+    uint32_t blob;              // content, or CKPT_NO_DETAIL when empty
+    uint32_t ends;              // bit 0: this process has a read end; bit 1: a write end
+};
+struct ckpt_eventfd { uint64_t count; uint32_t semaphore, reserved; };
+struct ckpt_timerfd {
+    int32_t clock;              // CLOCK_…
+    uint32_t settime_flags;     // TFD_TIMER_ABSTIME 1, TFD_TIMER_CANCEL_ON_SET 2
+    uint64_t ticks;             // expirations not yet read
+    uint64_t value_ns;          // until the next expiration; 0: disarmed
+    uint64_t interval_ns;
+};
+struct ckpt_epoll_entry {
+    int32_t epoll, target;      // descriptor numbers
+    uint32_t events, reserved;
+    uint64_t data;
+    uint64_t device, inode;     // of the target when it was added: differs when the number was used again
+};
+struct ckpt_blob { uint64_t file_offset, byte_count; uint32_t crc, reserved; };
+
+// Filled by ckpt-restart in the restarted program's memory before its first instruction.
+#define CKPT_PATH_BYTES 4096u
+#define CKPT_ENVIRONMENT_BYTES 8192u
+struct ckpt_restart_context {
+    uint32_t version;           // 1
+    uint32_t restart_count;     // restarts in this line of runs, this one included: the image holds the number before it
+    uint64_t run;               // of the new run: random
+    uint64_t image;             // identifier that was restarted
+    uint64_t head;              // identifier of the newest image at `image_path` now: the next checkpoint may replace that one
+    int64_t restarted_realtime_ns;
+    uint64_t load_ns;           // from exec of ckpt-restart until the restorer was entered
+    uint64_t restorer_start, restorer_end; // memory that the restarter leaves behind: not the program's, in no later image
+    uint32_t identity;          // 0: ids kept in this namespace; 1: kept in a namespace of its own; 2: new ids
+    uint32_t environment_byte_count;
+    char image_path[CKPT_PATH_BYTES];         // where the next checkpoint goes
+    char environment[CKPT_ENVIRONMENT_BYTES]; // "K=V\0K=V\0…" of --env
+};
+
+#define CKPT_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " is on disk")
+CKPT_ASSERT_SIZE(ckpt_table, 16);
+CKPT_ASSERT_SIZE(ckpt_ident, 104);
+CKPT_ASSERT_SIZE(ckpt_process, 336);
+CKPT_ASSERT_SIZE(ckpt_mapping, 56);
+CKPT_ASSERT_SIZE(ckpt_run, 32);
+CKPT_ASSERT_SIZE(ckpt_thread, 128);
+CKPT_ASSERT_SIZE(ckpt_signal_action, 40);
+CKPT_ASSERT_SIZE(ckpt_descriptor, 104);
+CKPT_ASSERT_SIZE(ckpt_pipe, 24);
+CKPT_ASSERT_SIZE(ckpt_eventfd, 16);
+CKPT_ASSERT_SIZE(ckpt_timerfd, 32);
+CKPT_ASSERT_SIZE(ckpt_epoll_entry, 40);
+CKPT_ASSERT_SIZE(ckpt_blob, 24);
+#endif
