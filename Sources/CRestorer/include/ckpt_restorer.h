@@ -1,1 +1,32 @@
-#include "ckpt/restart_plan.h"
+// SPDX-License-Identifier: Apache-2.0
+// The restorer as plan time sees it, and what plan time needs of C: raw system calls and facts that Swift can not ask for.
+#ifndef CKPT_RESTORER_H
+#define CKPT_RESTORER_H
+
+#include "../../../include/ckpt/restart_plan.h"
+
+// The restorer's code: position-independent, to be copied. Addresses inside this executable.
+uint64_t ckpt_restorer_code_start(void);
+uint64_t ckpt_restorer_code_byte_count(void);
+
+// With `code` the address of the copy. Makes all threads but the leader; they wait inside the block. 0 or a negative errno,
+// and then plan->spawn_failed tells which one.
+int64_t ckpt_restorer_spawn(uint64_t code, uint64_t plan);
+// The point of no return.
+_Noreturn void ckpt_restorer_enter(uint64_t code, uint64_t plan);
+
+// A raw system call: the result, or a negative errno.
+int64_t ckpt_system_call(int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+
+// The rseq area that libc has registered for this thread; 0: none.
+uint64_t ckpt_own_rseq(void);
+uint32_t ckpt_own_rseq_byte_count(void);
+uint32_t ckpt_own_rseq_signature(void);
+
+// ckpt_process.cpuid of this processor, in the same order; XCR0; size of the XSAVE area for it.
+uint32_t ckpt_processor_word(uint32_t index);
+uint64_t ckpt_processor_features(void);
+uint32_t ckpt_processor_xsave_byte_count(void);
+
+const char *ckpt_restart_step_text(uint32_t step);
+#endif
