@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The tables of a process at this moment, as `ckpt_engine_survey` writes them: what `preflight()` judges.
+package struct Survey: Sendable {
+    package var process = ProcessState()
+    package var mappings: [Mapping] = []
+    package var threads: [ThreadState] = []
+    package var descriptors: [DescriptorState] = []
+
+    /// Reads the notes of a survey. They come from this process, but are read with the same care as an image.
+    package static func parse(_ notes: [UInt8]) throws(ImageError) -> Survey {
+        throw .damaged(what: "a survey that cannot be read", offset: nil)
+    }
+
+    package func judge(host: HostFacts?) -> [Finding] {
+        Judgement.judge(process: process, mappings: mappings, descriptors: descriptors, host: host)
+    }
+}
