@@ -51,5 +51,9 @@ let package = Package(
             .unsafeFlags(["-static-executable"]),
             .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
         ]),
+        // Examples.
+        .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
+        .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),
+        .executableTarget(name: "Jacobi", dependencies: ["CheckpointKit"], path: "Examples/Jacobi", swiftSettings: strict),
     ]
 )
