@@ -1,1 +1,121 @@
-import CheckpointImage
+// SPDX-License-Identifier: Apache-2.0
+import CCheckpointABI
+import CRestorer
+package import CheckpointImage
+import SystemPackage
+
+/// The way of a restart: every check that can fail, then identity, descriptors, memory, the plan, and the restorer.
+package enum Restart {
+    /// Becomes the program of the image. Returns only by throwing: nothing was started then.
+    package static func run(_ path: String, options: RestartOptions) throws(RestartFailure) -> Never {
+        let started = Kernel.nanoseconds(.monotonic) &- Kernel.nanoseconds(.processTime)
+        let choice = try ImageChoice.open(path, at: options.at)
+        try judge(choice.image, options)
+        try RestartContext.check(options: options, headPath: choice.headPath)
+        let identity = try Identity.enter(image: choice.image, options: options)
+        let descriptor = try Descriptors.restore(image: choice.image, options: options, reserved: [choice.image.descriptor])
+        try become(choice, options, identity, descriptor: descriptor, named: path, started: started)
+    }
+
+    /// Refuses what could not be brought back, or not exactly.
+    private static func judge(_ image: Image, _ options: RestartOptions) throws(RestartFailure) {
+        let findings = Judgement.judge(
+            process: image.process, mappings: image.mappings, descriptors: image.descriptors, host: HostFacts.current)
+        for finding in findings {
+            switch finding.class {
+            case .missing where options.allowMissing: continue
+            case .unsupported where options.force, .changed where options.force: continue
+            default:
+                throw RestartFailure(
+                    kind: FailureClass(rawValue: finding.class.rawValue) ?? .unsupported, what: "\(finding.what): \(finding.why)",
+                    remedy: finding.remedy)
+            }
+        }
+    }
+
+    private static func become(
+        _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, descriptor: Int32, named name: String,
+        started: UInt64
+    ) throws(RestartFailure) -> Never {
+        let image = choice.image
+        let status = try StatusFile.begin(
+            options: options, identity: UInt32(identity.mode), image: image.ident.name, above: descriptor)
+        let host = try HostMapping.all()
+        let vdso = try Vdso(image: image, host: host, options: options)
+        let limit = RestartBlock.byteCountLimit(threads: image.threads.count, operations: image.mappings.count + 128)
+        let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
+        guard let hole = placement.hole(byteCount: limit + ProgramMemory.stagingByteCount(of: image)) else {
+            throw RestartFailure(kind: .unsupported, what: "the program leaves no room in its address space for the restart",
+                remedy: "restart an image with less memory")
+        }
+        var block = RestartBlock(start: hole)
+        let memory = ProgramMemory(image: image, descriptor: descriptor, staging: hole + limit)
+        try memory.stage()
+
+        let parking = RestartBlock.parking(start: hole, limit: limit)
+        let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity)
+        let layout = try Layout.operation(image: image, block: &block)
+        let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
+            + unmap(around: memory.ranges + [AddressRange(start: hole, end: hole + limit)])
+            + memory.moves() + vdso.place(from: parking) + [layout] + Signals.actions(image: image, block: &block)
+        let after = [descriptor, status].filter { $0 >= 0 }.map {
+            Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
+        } + Signals.queued(image.process)
+
+        try RestartContext(
+            image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
+            identity: UInt32(identity.mode), environment: options.environment, started: started
+        ).write(to: memory, image: image)
+        try memory.protect()
+        do throws(Errno) {
+            try block.finish(.init(
+                before: before, after: after, threads: threads, message: "ckpt-restart: \(name): unsupported: ",
+                remedy: "); the image is unchanged, see the kernel's log\n", status: StatusFile.failurePrefix,
+                statusDescriptor: status))
+        } catch {
+            throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
+        }
+        try spawn(block, threads)
+        ckpt_restorer_enter(block.start, block.plan)
+    }
+
+    /// Everything but these ranges, which are in no order. The kernel's vsyscall page lies above the end.
+    private static func unmap(around ranges: [AddressRange]) -> [Operation] {
+        var operations: [Operation] = []
+        var next: UInt64 = 0
+        for range in ranges.sorted(by: { $0.start < $1.start }) + [AddressRange(start: Memory.end, end: Memory.end)] {
+            if next < range.start { operations.append(Operation(CKPT_RESTART_STEP_UNMAP, .munmap, [next, range.start - next])) }
+            next = max(next, range.end)
+        }
+        return operations
+    }
+
+    /// Kernel: a thread's rseq is registered once; the program's can only follow when ours is given back.
+    private static func releaseOfRseq() -> [Operation] {
+        let address = ckpt_own_rseq()
+        if address == 0 { return [] }
+        return [
+            Operation(CKPT_RESTART_STEP_RSEQ_RELEASE, .rseq,
+                [address, UInt64(ckpt_own_rseq_byte_count()), 1, UInt64(ckpt_own_rseq_signature())])
+        ]
+    }
+
+    /// The other threads, while a failure can still be told: an id that is taken is found here.
+    private static func spawn(_ block: RestartBlock, _ threads: [PlannedThread]) throws(RestartFailure) {
+        do throws(Errno) {
+            // The threads are born with every signal blocked, and stay so until the program's masks are back.
+            var all = [UInt8](repeating: 0xff, count: 8)
+            try Kernel.withBytes(&all) { address throws(Errno) in try Kernel.call(.rtSigprocmask, 2, address, 0, 8) }
+            let result = ckpt_restorer_spawn(block.start, block.plan)
+            if result < 0 { throw Errno(rawValue: CInt(-result)) }
+        } catch {
+            let index = block.spawnFailed
+            let tid = threads.indices.contains(index) ? threads[index].tid : 0
+            if error == .fileExists {
+                throw RestartFailure(kind: .missing, what: "the thread id \(tid) is taken", remedy: "try again, or use --identity new")
+            }
+            throw RestartFailure(kind: .permission, what: "a thread can not be made: \(error.description)",
+                remedy: "raise the limit of processes (ulimit -u), or use --identity new")
+        }
+    }
+}

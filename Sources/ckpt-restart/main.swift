@@ -1,1 +1,5 @@
-print("ckpt-restart")
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import CheckpointRestart
+
+RestartCommand.start()

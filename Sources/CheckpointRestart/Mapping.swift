@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+import CCheckpointABI
+import CheckpointImage
+import SystemPackage
+
+/// One mapping of the program, put together at another place until the restorer moves it where it belongs.
+struct PlaceHolder {
+    enum Source: Equatable {
+        /// Mapped from the image file, from this offset on: nobody writes it.
+        case view(fileOffset: UInt64)
+        /// Memory of its own, with the content that the image has.
+        case memory
+        /// The engine's mark: a memfd with a name.
+        case beacon
+    }
+    let mapping: Mapping
+    let staged: AddressRange
+    let source: Source
+
+    /// Where an address of the program is now.
+    func place(of address: UInt64) -> UInt64 { staged.start + (address - mapping.start) }
+}
+
+/// The memory of the program while it is put together.
+struct ProgramMemory {
+    let image: Image
+    let descriptor: Int32
+    /// Ascending by their final addresses.
+    private(set) var holders: [PlaceHolder] = []
+    /// Mappings without content that are too big for a place-holder: made by the restorer where they belong.
+    private(set) var direct: [Mapping] = []
+    private(set) var stagingEnd: UInt64
+
+    /// An empty mapping above this size is made in its place by the restorer: no hole would be big enough for some.
+    static let directByteCount: UInt64 = 64 << 30
+
+    /// Decides where each mapping is put together, from `staging` on. Maps nothing yet.
+    init(image: Image, descriptor: Int32, staging: UInt64) {
+        self.image = image
+        self.descriptor = descriptor
+        stagingEnd = staging
+        for mapping in image.mappings where ProgramMemory.isRestored(mapping) {
+            let source = ProgramMemory.source(of: mapping, in: image)
+            if source == .memory && mapping.byteCount > ProgramMemory.directByteCount && image.runs(in: mapping).isEmpty {
+                direct.append(mapping)
+                continue
+            }
+            let start = ProgramMemory.placeAfter(stagingEnd, for: mapping)
+            holders.append(PlaceHolder(
+                mapping: mapping, staged: AddressRange(start: start, end: start + mapping.byteCount), source: source))
+            stagingEnd = start + mapping.byteCount
+        }
+    }
+
+    /// Upper limit of what `init` uses.
+    static func stagingByteCount(of image: Image) -> UInt64 {
+        image.mappings.reduce(1 << 20) { $0 + min($1.byteCount, directByteCount) + 2 * Memory.hugeByteCount }
+    }
+
+    static func isRestored(_ mapping: Mapping) -> Bool {
+        guard mapping.end <= Memory.end else { return false }
+        return switch mapping.kind {
+        case .vdso, .vvar, .other: false
+        default: true
+        }
+    }
+
+    /// Kernel: mremap moves whole page tables when source and target are at the same offset within 2 MiB. One page stays
+    /// free between place-holders, so that they do not become one mapping.
+    private static func placeAfter(_ end: UInt64, for mapping: Mapping) -> UInt64 {
+        let free = end + Memory.pageByteCount
+        guard mapping.byteCount >= Memory.hugeByteCount else { return free }
+        let offset = mapping.start % Memory.hugeByteCount
+        let start = free - free % Memory.hugeByteCount + offset
+        return start >= free ? start : start + Memory.hugeByteCount
+    }
+
+    private static func source(of mapping: Mapping, in image: Image) -> PlaceHolder.Source {
+        if mapping.kind == .beacon { return .beacon }
+        guard mapping.kind == .file, !mapping.protection.contains(.write) else { return .memory }
+        let here = image.runs(in: mapping).filter { $0.kind == .here }
+        guard let first = here.first else { return .memory }
+        let distance = first.fileOffset &- first.address
+        let isContiguous = here.allSatisfy { $0.fileOffset &- $0.address == distance }
+        let isCovered = image.segments.contains {
+            $0.address <= mapping.start && $0.address + $0.fileByteCount >= mapping.end && $0.fileOffset &- $0.address == distance
+        }
+        guard isContiguous, isCovered else { return .memory }
+        return .view(fileOffset: mapping.start &+ distance)
+    }
+
+    // MARK: - What is in it
+
+    /// The place-holder that has this address of the program.
+    func holder(of address: UInt64) -> PlaceHolder? {
+        var low = 0, high = holders.count
+        while low < high {
+            let middle = low + (high - low) / 2
+            if holders[middle].mapping.end <= address { low = middle + 1 } else { high = middle }
+        }
+        guard low < holders.count, holders[low].mapping.start <= address else { return nil }
+        return holders[low]
+    }
+
+    /// Reads the program's memory; nil when some of it is nowhere.
+    func bytes(at address: UInt64, count: Int) -> [UInt8]? {
+        var content: [UInt8] = []
+        while content.count < count {
+            let next = address + UInt64(content.count)
+            guard let holder = holder(of: next) else { return nil }
+            let part = min(UInt64(count - content.count), holder.mapping.end - next)
+            content.append(contentsOf: Kernel.bytes(at: holder.place(of: next), count: Int(part)))
+        }
+        return content
+    }
+
+    /// Writes the program's memory, before it has its final protection. False when some of it is nowhere, or not the program's own.
+    func write(_ bytes: [UInt8], at address: UInt64) -> Bool {
+        var done = 0
+        while done < bytes.count {
+            let next = address + UInt64(done)
+            guard let holder = holder(of: next), holder.source == .memory else { return false }
+            let part = min(bytes.count - done, Int(holder.mapping.end - next))
+            Kernel.write(Array(bytes[done..<(done + part)]), at: holder.place(of: next))
+            done += part
+        }
+        return true
+    }
+
+    // MARK: - For the restorer
+
+    var ranges: [AddressRange] { holders.map(\.staged) }
+
+    func moves() -> [Operation] {
+        holders.map { .move(CKPT_RESTART_STEP_MOVE, from: $0.staged, to: $0.mapping.start) }
+            + direct.map {
+                Operation(CKPT_RESTART_STEP_MAP, .mmap,
+                    [$0.start, $0.byteCount, UInt64($0.protection.rawValue),
+                     ProgramMemory.flags(of: $0) | Memory.noReserve | Memory.fixedNoReplace, UInt64.max, 0],
+                    check: .equal, expected: $0.start)
+            }
+    }
+
+    static func flags(of mapping: Mapping) -> UInt64 {
+        var flags = Memory.anonymous | (mapping.kind == .sharedAnonymous ? Memory.shared : Memory.isPrivate)
+        if mapping.flags.contains(.growsDown) || mapping.kind == .stack { flags |= Memory.growsDown }
+        if mapping.kind == .arena || (mapping.protection.isEmpty && mapping.kind != .sharedAnonymous) { flags |= Memory.noReserve }
+        return flags
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import CCheckpointABI
+import CheckpointImage
+import SystemPackage
+
+/// Putting the memory together: place-holders, content, protection.
+extension ProgramMemory {
+    /// Maps the place-holders and brings their content in, each page run checked.
+    func stage() throws(RestartFailure) {
+        var load = Load(image: image, descriptor: descriptor)
+        for holder in holders {
+            switch holder.source {
+            case .view(let fileOffset):
+                if try mapView(holder, fileOffset: fileOffset) { load.check(holder) } else { try mapMemory(holder, &load) }
+            case .memory: try mapMemory(holder, &load)
+            case .beacon: try mapBeacon(holder)
+            }
+        }
+        try load.run()
+    }
+
+    /// False when the file can not be mapped there (a file system without execution): then it is read.
+    private func mapView(_ holder: PlaceHolder, fileOffset: UInt64) throws(RestartFailure) -> Bool {
+        do throws(Errno) {
+            try Kernel.map(
+                at: holder.staged.start, byteCount: holder.staged.byteCount,
+                protection: UInt64(holder.mapping.protection.rawValue) | Memory.read,
+                flags: Memory.isPrivate | Memory.populate, descriptor: descriptor, offset: fileOffset)
+            return true
+        } catch {
+            switch error {
+            case .notPermitted, .permissionDenied, .operationNotSupportedByDevice: return false
+            default: throw ProgramMemory.failure(error, holder.mapping)
+            }
+        }
+    }
+
+    private func mapMemory(_ holder: PlaceHolder, _ load: inout Load) throws(RestartFailure) {
+        // Only 64 GiB at once are ever accounted for: what is bigger was reserved by the program, never filled.
+        let isReserve = holder.mapping.byteCount > 4 << 30
+        do throws(Errno) {
+            try Kernel.map(
+                at: holder.staged.start, byteCount: holder.staged.byteCount,
+                protection: holder.mapping.protection.isEmpty && image.runs(in: holder.mapping).isEmpty
+                    ? 0 : Memory.read | Memory.write,
+                flags: ProgramMemory.flags(of: holder.mapping) | (isReserve ? Memory.noReserve : 0))
+        } catch { throw ProgramMemory.failure(error, holder.mapping) }
+        load.read(holder)
+    }
+
+    /// An enabled process shows a mapping of a memfd with this name; one page.
+    private func mapBeacon(_ holder: PlaceHolder) throws(RestartFailure) {
+        do throws(Errno) {
+            var name = Array(image.process.beaconName.utf8) + [0]
+            let file = try Kernel.withBytes(&name) { address throws(Errno) in try Kernel.call(.memfdCreate, address, 1) }
+            defer { _ = try? Kernel.call(.close, file) }
+            try Kernel.call(.ftruncate, file, holder.staged.byteCount)
+            for run in image.runs(in: holder.mapping) where run.kind == .here {
+                var content = [UInt8](repeating: 0, count: Int(run.byteCount))
+                try Kernel.withBytes(&content) { address throws(Errno) in
+                    try Kernel.read(descriptor, into: address, byteCount: run.byteCount, offset: run.fileOffset)
+                    try Kernel.call(.pwrite, file, address, run.byteCount, run.address - holder.mapping.start)
+                }
+            }
+            try Kernel.map(
+                at: holder.staged.start, byteCount: holder.staged.byteCount, protection: Memory.read, flags: Memory.shared,
+                descriptor: Int32(truncatingIfNeeded: file))
+        } catch { throw ProgramMemory.failure(error, holder.mapping) }
+    }
+
+    /// Gives every mapping the protection and the advice that it had. From now on nothing is written any more.
+    func protect() throws(RestartFailure) {
+        for holder in holders {
+            let mapping = holder.mapping, range = holder.staged
+            do throws(Errno) {
+                if mapping.flags.contains(.dontFork) || mapping.kind == .beacon { try Kernel.advise(range, .dontFork) }
+                if mapping.flags.contains(.wipeOnFork) { try Kernel.advise(range, .wipeOnFork) }
+                if mapping.flags.contains(.dontDump) { try Kernel.advise(range, .dontDump) }
+                // Kernel: EINVAL without transparent huge pages; then there is nothing to say.
+                if mapping.flags.contains(.huge) { try? Kernel.advise(range, .huge) }
+                if mapping.flags.contains(.noHuge) { try? Kernel.advise(range, .noHuge) }
+                try Kernel.protect(range, UInt64(mapping.protection.rawValue))
+            } catch { throw ProgramMemory.failure(error, mapping) }
+            if mapping.flags.contains(.locked) {
+                do throws(Errno) { try Kernel.call(.mlock2, range.start, range.byteCount, 1) } catch {
+                    throw RestartFailure(kind: .permission,
+                        what: "the program keeps memory locked, and this host does not let it (\(error.description))",
+                        remedy: "raise the limit: ulimit -l")
+                }
+            }
+        }
+    }
+
+    static func failure(_ error: Errno, _ mapping: Mapping) -> RestartFailure {
+        RestartFailure(
+            kind: error == .noMemory ? .io : .unsupported,
+            what: "\(mapping.byteCount) bytes of memory for the mapping at 0x\(String(mapping.start, radix: 16)): \(error.description)",
+            remedy: error == .noMemory ? "free memory or raise the limit (ulimit -v)" : "see ckpt check")
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import CCheckpointABI
+import CheckpointImage
+import SystemPackage
+
+/// What the restarted program learns of its restart: struct ckpt_restart_context, written before its first instruction.
+struct RestartContext {
+    var image: UInt64
+    var head: UInt64
+    var headPath: FilePath
+    var restorer: AddressRange
+    var identity: UInt32
+    var environment: [RestartOptions.Variable]
+    /// Monotonic, when ckpt-restart was executed.
+    var started: UInt64
+
+    /// Checks that it fits, before anything is changed.
+    static func check(options: RestartOptions, headPath: FilePath) throws(RestartFailure) {
+        if bytes(of: options.environment).count > Int(CKPT_ENVIRONMENT_BYTES) {
+            throw RestartFailure(kind: .usage, what: "the variables of --env have more than \(CKPT_ENVIRONMENT_BYTES) bytes",
+                remedy: "give fewer or shorter ones")
+        }
+        if headPath.string.utf8.count >= Int(CKPT_PATH_BYTES) {
+            throw RestartFailure(kind: .usage, what: "the path of the image is too long", remedy: "restart it from a shorter one")
+        }
+    }
+
+    private static func bytes(of environment: [RestartOptions.Variable]) -> [UInt8] {
+        environment.flatMap { Array("\($0.name)=\($0.value)".utf8) + [0] }
+    }
+
+    func write(to memory: ProgramMemory, image: Image) throws(RestartFailure) {
+        let address = image.process.restartContext
+        guard let old = memory.bytes(at: address, count: 8) else { throw RestartContext.failure }
+        var words = ByteReader(old)
+        let restartCount = UInt32(truncatingIfNeeded: words.next() >> 32) &+ 1
+        let run: UInt64
+        do throws(Errno) { run = try Kernel.random() } catch {
+            throw RestartFailure(kind: .io, what: "no random numbers: \(error.description)", remedy: "try again")
+        }
+        let environment = RestartContext.bytes(of: environment)
+        var bytes: [UInt8] = []
+        bytes.append(integer: UInt32(1))
+        bytes.append(integer: restartCount)
+        bytes.append(integer: run)
+        bytes.append(integer: self.image)
+        bytes.append(integer: head)
+        bytes.append(integer: Kernel.nanoseconds(.realtime))
+        bytes.append(integer: Kernel.nanoseconds(.monotonic) &- started)
+        bytes.append(integer: restorer.start)
+        bytes.append(integer: restorer.end)
+        bytes.append(integer: identity)
+        bytes.append(integer: UInt32(environment.count))
+        bytes.append(text: headPath.string.utf8, padded: Int(CKPT_PATH_BYTES))
+        bytes.append(contentsOf: environment)
+        bytes.append(contentsOf: repeatElement(0, count: Int(CKPT_ENVIRONMENT_BYTES) - environment.count))
+        guard memory.write(bytes, at: address) else { throw RestartContext.failure }
+    }
+
+    private static let failure = RestartFailure(
+        kind: .damaged, what: "the place for what the program learns of its restart is not in its memory", remedy: "use an older image")
+}
