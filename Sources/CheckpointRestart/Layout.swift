@@ -26,7 +26,7 @@ enum Layout {
     private static func check(_ process: ProcessState) throws(RestartFailure) {
         do throws(Errno) {
             var size = [UInt8](repeating: 0, count: 8)
-            try Kernel.withBytes(&size) { address throws(Errno) in try Kernel.call(.prctl, setMM, mapSize, address) }
+            _ = try Kernel.withBytes(&size) { address throws(Errno) in try Kernel.call(.prctl, setMM, mapSize, address) }
         } catch {
             throw RestartFailure(kind: .unsupported, what: "this kernel can not set the layout of memory (CONFIG_CHECKPOINT_RESTORE)",
                 remedy: "use a kernel that has it; see ckpt check")

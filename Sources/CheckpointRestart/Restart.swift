@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CCheckpointABI
 import CRestorer
-package import CheckpointImage
+import CheckpointImage
 import SystemPackage
 
 /// The way of a restart: every check that can fail, then identity, descriptors, memory, the plan, and the restorer.
@@ -20,7 +20,7 @@ package enum Restart {
     /// Refuses what could not be brought back, or not exactly.
     private static func judge(_ image: Image, _ options: RestartOptions) throws(RestartFailure) {
         let findings = Judgement.judge(
-            process: image.process, mappings: image.mappings, descriptors: image.descriptors, host: HostFacts.current)
+            process: image.process, mappings: image.mappings, descriptors: image.descriptors, host: HostFacts.current())
         for finding in findings {
             switch finding.class {
             case .missing where options.allowMissing: continue
@@ -105,7 +105,7 @@ package enum Restart {
         do throws(Errno) {
             // The threads are born with every signal blocked, and stay so until the program's masks are back.
             var all = [UInt8](repeating: 0xff, count: 8)
-            try Kernel.withBytes(&all) { address throws(Errno) in try Kernel.call(.rtSigprocmask, 2, address, 0, 8) }
+            _ = try Kernel.withBytes(&all) { address throws(Errno) in try Kernel.call(.rtSigprocmask, 2, address, 0, 8) }
             let result = ckpt_restorer_spawn(block.start, block.plan)
             if result < 0 { throw Errno(rawValue: CInt(-result)) }
         } catch {

@@ -5,8 +5,14 @@ package struct RestartOptions: Sendable {
     package enum Load: String, Sendable, CaseIterable { case auto, eager, lazy }
     package enum Identity: String, Sendable, CaseIterable { case auto, keep, new }
     package enum FilePolicy: String, Sendable, CaseIterable { case auto, keep, embed, refuse }
-    package struct MappedPath: Sendable { package var old, new: String }
-    package struct Variable: Sendable { package var name, value: String }
+    package struct MappedPath: Sendable {
+        package var old, new: String
+        package init(old: String, new: String) { (self.old, self.new) = (old, new) }
+    }
+    package struct Variable: Sendable {
+        package var name, value: String
+        package init(name: String, value: String) { (self.name, self.value) = (name, value) }
+    }
 
     /// `N` (0 the newest, 1 its parent, …) or an identifier; nil: the image that was named.
     package var at: String?

@@ -56,19 +56,19 @@ struct Vdso {
     /// Out of the way, before everything else is unmapped.
     func park(at address: UInt64) -> [Operation] {
         var next = address
-        return parts.map {
-            defer { next += $0.host.byteCount + Memory.pageByteCount }
-            return .move(CKPT_RESTART_STEP_VDSO_PARK, from: $0.host, to: next)
+        return parts.map { part in
+            defer { next += part.host.byteCount + Memory.pageByteCount }
+            return .move(CKPT_RESTART_STEP_VDSO_PARK, from: part.host, to: next)
         }
     }
 
     /// Where the program knows them.
     func place(from address: UInt64) -> [Operation] {
         var next = address
-        return parts.map {
-            defer { next += $0.host.byteCount + Memory.pageByteCount }
+        return parts.map { part in
+            defer { next += part.host.byteCount + Memory.pageByteCount }
             return .move(
-                CKPT_RESTART_STEP_VDSO_PLACE, from: AddressRange(start: next, end: next + $0.host.byteCount), to: $0.target)
+                CKPT_RESTART_STEP_VDSO_PLACE, from: AddressRange(start: next, end: next + part.host.byteCount), to: part.target)
         }
     }
 
