@@ -14,7 +14,6 @@ STAGE := $(CURDIR)/.build/stage
 LIBRARY := .build/library/libcheckpointkit.so.$(VERSION)
 SWIFT_BUILD := swift build -c release
 CFLAGS ?= -O2 -g -Wall -Wextra
-FIXTURES := $(patsubst Tests/Fixtures/%.c,.build/fixtures/%,$(wildcard Tests/Fixtures/*.c))
 C_EXAMPLES := $(patsubst Examples/FromC/%.c,.build/examples/%,$(wildcard Examples/FromC/*.c))
 C_BENCHMARKS := $(patsubst Benchmarks/%.c,.build/benchmarks/%,$(wildcard Benchmarks/*.c))
 
@@ -87,7 +86,8 @@ stage:
 	@$(MAKE) --no-print-directory install PREFIX="$(STAGE)" DESTDIR= > .build/stage.log 2>&1 || { cat .build/stage.log; exit 1; }
 	@$(MAKE) --no-print-directory c-examples
 
-fixtures: $(FIXTURES)
+fixtures:
+	@if [ -x Tests/Fixtures/build ]; then Tests/Fixtures/build "$(STAGE)/lib" .build/fixtures; fi
 c-examples: $(C_EXAMPLES)
 c-benchmarks: $(C_BENCHMARKS)
 
@@ -97,8 +97,6 @@ define compile
 	@mkdir -p $(@D)
 	Scripts/compile-c "$(STAGE)" $< $@ $(CFLAGS)
 endef
-.build/fixtures/%: Tests/Fixtures/%.c $(LIBRARY)
-	$(compile)
 .build/examples/%: Examples/FromC/%.c $(LIBRARY)
 	$(compile)
 .build/benchmarks/%: Benchmarks/%.c $(LIBRARY)

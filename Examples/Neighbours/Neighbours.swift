@@ -40,7 +40,7 @@ import Foundation
 }
 
 struct Options: Sendable {
-    var words = 6000
+    var words = 8000
     var neighbours = 5
     var dictionary = "/usr/share/dict/american-english"
     var output = "neighbours.txt"
