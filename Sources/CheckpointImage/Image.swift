@@ -5,10 +5,20 @@ package import SystemPackage
 package final class Image: Sendable {
     package static let supportedMajor: UInt16 = 1
     package static let pageSize: UInt64 = 4096
+    /// CKPT_RUN_PAGES_MAX.
+    package static let runPagesMax: UInt32 = 256
+    /// First address that no program of 47-bit addresses has.
+    package static let addressLimit: UInt64 = 1 << 47
+    /// What `open` reads into memory at most.
+    static let notesByteCountMax: UInt64 = 1 << 30
+    /// Size of struct ckpt_restart_context.
+    static let restartContextByteCount: UInt64 = 12368
+    /// Flags, link, alternate stack, registers and mask of the kernel's struct ucontext: what must be in memory.
+    static let ucontextByteCount: UInt64 = 304
 
     package let path: FilePath
     /// The open file (O_RDONLY, close on exec); closed with the last reference to this object.
-    package let descriptor: Int32
+    package var descriptor: Int32 { file.descriptor }
     package let ident: Identity
     package let process: ProcessState
     package let mappings: [Mapping]
@@ -24,36 +34,65 @@ package final class Image: Sendable {
     package let blobs: [Blob]
     /// The raw note NT_AUXV.
     package let auxiliaryVector: [UInt8]
-
-    private init(path: FilePath) throws(ImageError) {
-        throw .missing(path)
-    }
+    let file: ImageFile
 
     /// Opens an image and checks everything but the content of pages and blobs.
     package static func open(_ path: FilePath) throws(ImageError) -> Image {
-        try Image(path: path)
+        guard HostFacts.current().canComputeCRC32C else { throw .unsupported(what: "this processor lacks sse4.2") }
+        let file = try ImageFile(opening: path)
+        let header = try ElfHeader(file)
+        guard let (notesOffset, notesByteCount) = header.notes else { throw .foreignCore }
+        let ident = try IdentNote(file, at: notesOffset, notesByteCount: notesByteCount)
+        try ident.check(file, header, notesOffset: notesOffset, notesByteCount: notesByteCount)
+        guard notesByteCount <= notesByteCountMax else { throw .damaged(what: "\(notesByteCount) bytes of notes", offset: notesOffset) }
+        let base = notesOffset + ident.byteCount
+        let notes = try file.read(notesByteCount - ident.byteCount, at: base, what: "notes")
+        guard notes.span.crc32c() == ident.notesCRC else { throw .damaged(what: "the checksum of the notes is wrong", offset: base) }
+        let segments = try header.segments(in: file)
+        var tables = try Tables(notes.span, base: base, isSurvey: false)
+        try Checks(file: file, ident: ident.identity, segments: segments).run(&tables)
+        return Image(path, file, ident.identity, segments, tables)
+    }
+
+    private init(_ path: FilePath, _ file: ImageFile, _ ident: Identity, _ segments: [Segment], _ tables: Tables) {
+        self.path = path
+        self.file = file
+        self.ident = ident
+        self.segments = segments
+        process = tables.process
+        mappings = tables.mappings
+        runs = tables.runs
+        threads = tables.threads
+        signalActions = tables.signalActions
+        descriptors = tables.descriptors
+        pipes = tables.pipes
+        eventfds = tables.eventfds
+        timerfds = tables.timerfds
+        epollEntries = tables.epollEntries
+        blobs = tables.blobs
+        auxiliaryVector = tables.auxiliaryVector
     }
 
     /// The page runs of one mapping, ascending.
     package func runs(in mapping: Mapping) -> ArraySlice<PageRun> {
-        let first = runs.partition(byAddress: mapping.start)
-        return runs[first..<runs.partition(byAddress: mapping.end)]
-    }
-
-    /// Reads every page run and blob and compares its checksum.
-    package func verifyPages() throws(ImageError) {
-        throw .missing(path)
+        runs[runs.firstIndex(from: mapping.start)..<runs.firstIndex(from: mapping.end)]
     }
 
     /// The content of a blob, its checksum compared.
     package func readBlob(_ index: Int) throws(ImageError) -> [UInt8] {
-        throw .missing(path)
+        guard blobs.indices.contains(index) else { throw .damaged(what: "blob \(index) is missing", offset: nil) }
+        let blob = blobs[index]
+        let bytes = try file.read(blob.byteCount, at: blob.fileOffset, what: "blob")
+        guard bytes.span.crc32c() == blob.crc else {
+            throw .damaged(what: "the checksum of blob \(index) is wrong", offset: blob.fileOffset)
+        }
+        return bytes
     }
 }
 
 extension [PageRun] {
     /// Index of the first run at this address or above; the runs ascend.
-    func partition(byAddress address: UInt64) -> Int {
+    func firstIndex(from address: UInt64) -> Int {
         var low = 0, high = count
         while low < high {
             let middle = low + (high - low) / 2

@@ -10,7 +10,9 @@ package enum ImageError: Error, Sendable, Equatable {
     /// A core file, but not one of ours.
     case foreignCore
     /// Written by a later major version of the format.
-    case futureVersion(major: UInt16, minor: UInt16)
+    case futureVersion(what: String)
+    /// This host cannot read images at all.
+    case unsupported(what: String)
     case missing(FilePath)
     case permission(what: String)
     case io(what: String, errno: Errno)
@@ -23,7 +25,7 @@ package enum ImageError: Error, Sendable, Equatable {
     package var restartClass: Class {
         switch self {
         case .damaged, .notAnImage, .foreignCore: .damaged
-        case .futureVersion: .unsupported
+        case .futureVersion, .unsupported: .unsupported
         case .missing: .missing
         case .permission: .permission
         case .io: .io
@@ -37,7 +39,7 @@ package enum ImageError: Error, Sendable, Equatable {
         case .damaged(let what, nil): what
         case .notAnImage(let what): what
         case .foreignCore: "a core file, but not one of CheckpointKit"
-        case .futureVersion(let major, let minor): "written in version \(major).\(minor) of the format, this program reads up to \(Image.supportedMajor)"
+        case .futureVersion(let what), .unsupported(let what): what
         case .missing: "no such file"
         case .permission(let what): "\(what): permission denied"
         case .io(let what, let errno): "\(what): \(errno.description)"
@@ -52,7 +54,8 @@ package enum ImageError: Error, Sendable, Equatable {
         case .foreignCore: "open it with a debugger"
         case .futureVersion: "use a later version of CheckpointKit"
         case .missing(let path): "check the path \(path)"
-        case .permission: "restart as the user who owns the image"
+        case .unsupported: "use another host"
+        case .permission: "run as the user who owns it"
         case .io: "check the disk and try again"
         }
     }

@@ -32,6 +32,9 @@ package struct HostFacts: Sendable, Equatable {
         self.xsaveByteCount = xsaveByteCount
         self.cpuLevel = cpuLevel
     }
+
+    /// Whether the instruction for checksums is there: without it no image can be read.
+    package var canComputeCRC32C: Bool { cpuid.first.map { $0 & 1 << 20 != 0 } ?? false }
 }
 
 package enum Judgement {

@@ -9,7 +9,14 @@ package struct Survey: Sendable {
 
     /// Reads the notes of a survey. They come from this process, but are read with the same care as an image.
     package static func parse(_ notes: [UInt8]) throws(ImageError) -> Survey {
-        throw .damaged(what: "a survey that cannot be read", offset: nil)
+        let tables = try Tables(notes.span, base: 0, isSurvey: true)
+        var survey = Survey()
+        survey.process = tables.process
+        survey.mappings = tables.mappings
+        survey.threads = tables.threads
+        survey.descriptors = tables.descriptors
+        try Checks.check(survey.mappings)
+        return survey
     }
 
     package func judge(host: HostFacts?) -> [Finding] {

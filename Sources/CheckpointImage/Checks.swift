@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the tables of an image say of one another, compared. An image that passes can be planned with: every reference
+// leads somewhere, every address is the program's, every offset lies in the file.
+
+struct Checks {
+    let file: ImageFile
+    let ident: Identity
+    let segments: [Segment]
+
+    private func damaged(_ what: String) -> ImageError { .damaged(what: what, offset: nil) }
+
+    /// Checks all, and gives each thread its registers.
+    func run(_ tables: inout Tables) throws(ImageError) {
+        try check(tables.process, tables.mappings)
+        try Checks.check(tables.mappings)
+        try checkSegments(tables.mappings)
+        try check(tables.runs, tables.mappings)
+        try checkThreads(&tables)
+        try check(tables.signalActions)
+        try checkBlobs(tables)
+        try checkDescriptors(tables)
+    }
+
+    static func check(_ mappings: [Mapping]) throws(ImageError) {
+        var last: UInt64 = 0
+        for mapping in mappings {
+            let name = "the mapping at \(mapping.start.hex)"
+            guard mapping.start < mapping.end else { throw .damaged(what: "\(name) is empty", offset: nil) }
+            guard mapping.end <= Image.addressLimit else { throw .damaged(what: "\(name) leaves the address space", offset: nil) }
+            guard mapping.start.isPageAligned, mapping.end.isPageAligned else { throw .damaged(what: "\(name) is not page-aligned", offset: nil) }
+            guard mapping.start >= last else { throw .damaged(what: "\(name) overlaps the one before", offset: nil) }
+            guard mapping.protection.rawValue <= 7 else { throw .damaged(what: "\(name) has an unknown protection", offset: nil) }
+            last = mapping.end
+        }
+    }
+
+    private func check(_ process: ProcessState, _ mappings: [Mapping]) throws(ImageError) {
+        guard process.pid > 0 else { throw damaged("process id \(process.pid)") }
+        guard process.umask <= 0o777 else { throw damaged("a umask of \(process.umask)") }
+        for (start, end, name) in [
+            (process.vdsoStart, process.vdsoEnd, "vdso"), (process.arenaStart, process.arenaEnd, "arena"),
+            (process.beaconStart, process.beaconEnd, "beacon"),
+        ] {
+            guard start <= end, end <= Image.addressLimit, start.isPageAligned, end.isPageAligned else {
+                throw damaged("the \(name) is at no possible address")
+            }
+        }
+        guard process.startBrk <= process.brk, process.brk <= Image.addressLimit else { throw damaged("the heap ends before it starts") }
+        if process.restartContext != 0 {
+            guard let mapping = mappings.holding(process.restartContext), mapping.isSaved,
+                mapping.end - process.restartContext >= Image.restartContextByteCount
+            else { throw damaged("the restart context is in no saved mapping") }
+        }
+    }
+
+    private func checkSegments(_ mappings: [Mapping]) throws(ImageError) {
+        for segment in segments {
+            guard let mapping = mappings.holding(segment.address), segment.end <= mapping.end else {
+                throw damaged("the program header of \(segment.address.hex) is in no mapping")
+            }
+        }
+    }
+
+    private func check(_ runs: [PageRun], _ mappings: [Mapping]) throws(ImageError) {
+        var last: UInt64 = 0
+        var mappingIndex = 0
+        var segmentIndex = 0
+        for run in runs {
+            let name = "the page run at \(run.address.hex)"
+            guard run.pageCount >= 1 else { throw damaged("\(name) is empty") }
+            guard run.address.isPageAligned else { throw damaged("\(name) is not page-aligned") }
+            guard run.address < Image.addressLimit, run.byteCount <= Image.addressLimit - run.address else {
+                throw damaged("\(name) leaves the address space")
+            }
+            guard run.address >= last else { throw damaged("\(name) overlaps the one before") }
+            last = run.end
+            while mappingIndex < mappings.count, mappings[mappingIndex].end <= run.address { mappingIndex += 1 }
+            guard mappingIndex < mappings.count, mappings[mappingIndex].start <= run.address, run.end <= mappings[mappingIndex].end
+            else { throw damaged("\(name) is in no mapping") }
+            switch run.kind {
+            case .zero: break
+            case .parent:
+                guard ident.parent != 0 else { throw damaged("\(name) is in the parent, but this is a full image") }
+            case .here:
+                guard run.pageCount <= Image.runPagesMax else { throw damaged("\(name) has \(run.pageCount) pages") }
+                guard run.fileOffset >= Image.pageSize, run.fileOffset.isPageAligned, file.holds(run.fileOffset, run.byteCount) else {
+                    throw damaged("\(name) leaves the file")
+                }
+                while segmentIndex < segments.count, segments[segmentIndex].end <= run.address { segmentIndex += 1 }
+                guard segmentIndex < segments.count, segments[segmentIndex].address <= run.address else {
+                    throw damaged("\(name) is in no program header")
+                }
+                let segment = segments[segmentIndex]
+                let distance = run.address - segment.address
+                // No overflow: the segment's part in the file has been checked to lie in the file.
+                guard distance < segment.fileByteCount, run.byteCount <= segment.fileByteCount - distance,
+                    run.fileOffset == segment.fileOffset + distance
+                else { throw damaged("\(name) is elsewhere in its program header") }
+            }
+        }
+    }
+
+    private func checkThreads(_ tables: inout Tables) throws(ImageError) {
+        let process = tables.process
+        guard !tables.threads.isEmpty, tables.threads.count == Int(process.threadCount) else {
+            throw damaged("\(tables.threads.count) threads, but the process had \(process.threadCount)")
+        }
+        var registers: [Int32: Registers] = [:]
+        for status in tables.statuses {
+            guard registers.updateValue(status.registers, forKey: status.tid) == nil else {
+                throw damaged("the registers of thread \(status.tid) are there twice")
+            }
+        }
+        var seen: Set<Int32> = []
+        for index in tables.threads.indices {
+            let thread = tables.threads[index]
+            let name = "thread \(thread.tid)"
+            guard thread.tid > 0, seen.insert(thread.tid).inserted else { throw damaged("\(name) is there twice, or none") }
+            guard thread.flags.contains(.leader) == (index == 0) else { throw damaged("the leader is not the first thread") }
+            guard index > 0 || thread.tid == process.pid else { throw damaged("the leader is not the process") }
+            if thread.flags.contains(.ended) {
+                guard index == 0 else { throw damaged("\(name) has ended, but is not the leader") }
+                continue
+            }
+            guard let mapping = tables.mappings.holding(thread.ucontext), mapping.isSaved,
+                mapping.end - thread.ucontext >= Image.ucontextByteCount
+            else { throw damaged("the signal frame of \(name) is in no saved mapping") }
+            guard let found = registers.removeValue(forKey: thread.tid) else { throw damaged("the registers of \(name) are missing") }
+            tables.threads[index].registers = found
+        }
+        guard registers.isEmpty else { throw damaged("registers of a thread that is not in the table") }
+    }
+
+    private func check(_ actions: [SignalAction]) throws(ImageError) {
+        var seen: Set<Int32> = []
+        for action in actions {
+            guard 1...64 ~= action.number, seen.insert(action.number).inserted else {
+                throw damaged("the action of signal \(action.number) is there twice, or no signal")
+            }
+        }
+    }
+
+    private func checkBlobs(_ tables: Tables) throws(ImageError) {
+        for (index, blob) in tables.blobs.enumerated() where blob.byteCount > 0 {
+            guard blob.fileOffset >= ElfHeader.byteCount, file.holds(blob.fileOffset, blob.byteCount) else {
+                throw damaged("blob \(index) leaves the file")
+            }
+        }
+        for pipe in tables.pipes {
+            guard pipe.capacity <= 1 << 31 else { throw damaged("a pipe of \(pipe.capacity) bytes") }
+            guard let blob = pipe.blob else { continue }
+            guard tables.blobs.indices.contains(blob) else { throw damaged("the content of a pipe is missing") }
+            guard tables.blobs[blob].byteCount <= pipe.capacity else { throw damaged("a pipe holds more than it can") }
+        }
+    }
+
+    private func checkDescriptors(_ tables: Tables) throws(ImageError) {
+        var first: [Int32: DescriptorState] = [:]
+        var last: Int32 = -1
+        for descriptor in tables.descriptors {
+            let name = "descriptor \(descriptor.number)"
+            guard descriptor.number > last, descriptor.number <= 1 << 30 else { throw damaged("\(name) is out of order") }
+            last = descriptor.number
+            guard -1...2 ~= descriptor.inherited else { throw damaged("\(name) is inherited from nowhere") }
+            if descriptor.sharedWith == descriptor.number {
+                first[descriptor.number] = descriptor
+            } else {
+                guard let other = first[descriptor.sharedWith], other.kind == descriptor.kind else {
+                    throw damaged("\(name) is a duplicate of \(descriptor.sharedWith), which is not there")
+                }
+            }
+            try check(detailOf: descriptor, name, tables)
+        }
+        for entry in tables.epollEntries {
+            guard let epoll = first[entry.epoll], epoll.kind == .epoll else {
+                throw damaged("an epoll entry of descriptor \(entry.epoll), which is none")
+            }
+            guard entry.target >= 0 else { throw damaged("an epoll entry for descriptor \(entry.target)") }
+        }
+    }
+
+    private func check(detailOf descriptor: DescriptorState, _ name: String, _ tables: Tables) throws(ImageError) {
+        let count: Int
+        switch descriptor.kind {
+        case _ where descriptor.flags.contains(.embedded): count = tables.blobs.count
+        case .pipe: count = tables.pipes.count
+        case .eventfd: count = tables.eventfds.count
+        case .timerfd: count = tables.timerfds.count
+        default: return
+        }
+        guard let detail = descriptor.detail else {
+            // A stream that the program was given comes from elsewhere, and a duplicate has what the first one has.
+            guard descriptor.inherited >= 0 || descriptor.sharedWith != descriptor.number else { throw damaged("the state of \(name) is missing") }
+            return
+        }
+        guard detail < count else { throw damaged("the state of \(name) is not in its table") }
+    }
+}
+
+extension [Mapping] {
+    /// The mapping that holds an address; the mappings ascend.
+    func holding(_ address: UInt64) -> Mapping? {
+        var low = 0, high = count
+        while low < high {
+            let middle = low + (high - low) / 2
+            if self[middle].end <= address { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low].start <= address ? self[low] : nil
+    }
+}
+
+extension Mapping {
+    /// Whether its content travels in the image.
+    package var isSaved: Bool {
+        switch kind {
+        case .vdso, .vvar, .arena: false
+        default: true
+        }
+    }
+}
+
+extension UInt64 {
+    /// As in /proc/PID/maps, with 0x.
+    package var hex: String { "0x" + String(self, radix: 16) }
+}
