@@ -33,8 +33,9 @@ let package = Package(
             "CCheckpointABI",
             .product(name: "SystemPackage", package: "swift-system"),
         ], swiftSettings: strict),
+        .target(name: "CCheckpointProcess", cSettings: cIncludes),
         .target(name: "CheckpointKit", dependencies: [
-            "CCheckpointABI", "CCheckpointEngine", "CheckpointImage",
+            "CCheckpointABI", "CCheckpointEngine", "CCheckpointProcess", "CheckpointImage",
         ], swiftSettings: strict),
         .target(name: "CheckpointRestart", dependencies: [
             "CCheckpointABI", "CRestorer", "CheckpointImage",

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CCheckpointABI
+
+/// What the hooks of one checkpoint took and said.
+struct HookRun: Sendable {
+    var duration = Duration.zero
+    var refusals: [String] = []
+}
+
+extension RawReport {
+    /// The checkpoint, or why there is none.
+    func result(_ hookRun: HookRun?) throws(CheckpointError) -> CheckpointReport {
+        guard outcome == CKPT_OUTCOME_SAVED.rawValue else { throw error(hookRun) }
+        var report = saved
+        report.hookDuration = hookRun?.duration ?? .zero
+        return report
+    }
+
+    func event(_ hookRun: HookRun?) -> CheckpointEvent {
+        do throws(CheckpointError) {
+            return .saved(try result(hookRun))
+        } catch {
+            let failure = CheckpointFailure(error: error, hookDuration: hookRun?.duration ?? .zero)
+            return if case .cancelled = error { .cancelled(failure) } else { .failed(failure) }
+        }
+    }
+
+    private func error(_ hookRun: HookRun?) -> CheckpointError {
+        if outcome == CKPT_OUTCOME_CANCELLED.rawValue { return .cancelled(hooks: hookRun?.refusals ?? []) }
+        let errno = error < 0 ? -error : error
+        switch ckpt_step(rawValue: step) {
+        case CKPT_STEP_FREEZE where threadID != 0: return .threadNotParked(name: threadName, threadID: threadID)
+        case CKPT_STEP_OPEN, CKPT_STEP_WRITE, CKPT_STEP_SYNC, CKPT_STEP_COMMIT:
+            return .imageNotWritten(path: path, step: text(ofStep: step), errno: errno)
+        default: return .systemFailure(step: text(ofStep: step), errno: errno)
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CheckpointImage
+
+/// One thing in this process that could not be restored.
+public struct Finding: Sendable, Equatable, CustomStringConvertible {
+    /// Which descriptor, mapping or thread.
+    public var what: String
+    public var why: String
+    /// What to do about it.
+    public var remedy: String
+
+    public var description: String { "\(what): \(why); \(remedy)" }
+}
+
+extension Checkpoint {
+    /// What in this process could not be restored, one finding each; none: a checkpoint of this moment could.
+    ///
+    /// The same capture that a checkpoint makes, without a freeze and without pages, judged by the same rules that
+    /// `ckpt-restart` goes by. Costs some milliseconds, more with many mappings and descriptors.
+    /// - Throws: ``CheckpointError/systemFailure(step:errno:)`` when /proc of this process cannot be read.
+    public static func preflight() throws(CheckpointError) -> [Finding] {
+        let (notes, errno) = Engine.survey()
+        guard errno == 0 else { throw .systemFailure(step: "looking at this process", errno: -errno) }
+        do {
+            let survey = try Survey.parse(notes)
+            return Judgement.judge(
+                process: survey.process, mappings: survey.mappings, descriptors: survey.descriptors, host: HostFacts.current()
+            ).map { Finding(what: $0.what, why: $0.why, remedy: $0.remedy) }
+        } catch {
+            throw .unsupported("a survey that this library cannot read (\(error.line))")
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+package import CCheckpointABI
+internal import CCheckpointProcess
+import Glibc
+
+/// What `enable()` asks the process about itself.
+package enum ProcessFacts {
+    /// Of the environment; nil: not set, or empty.
+    package static func environmentValue(_ name: String) -> [UInt8]? {
+        // Safety: copied before anybody can change the environment; a program that calls setenv in another thread
+        // meanwhile breaks every getenv.
+        guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+        return unsafe Array(UnsafeBufferPointer(start: value, count: strlen(value))).map { UInt8(bitPattern: $0) }
+    }
+
+    /// Name of the executable's file, as it was when first asked: in a restarted process /proc/self/exe may be `ckpt-restart`.
+    package static let programName: [UInt8] = {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        // Safety: readlink writes at most the count it is given.
+        let count = unsafe buffer.withUnsafeMutableBytes { bytes in
+            unsafe readlink("/proc/self/exe", bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
+        }
+        // Safety: glibc sets the name at the start of the process and it stays.
+        guard count > 0 else { return unsafe Array(String(cString: ckpt_invocation_name()).utf8) }
+        var path = buffer[..<count]
+        let deleted = Array(" (deleted)".utf8)
+        if path.count > deleted.count, path.suffix(deleted.count).elementsEqual(deleted) { path.removeLast(deleted.count) }
+        return Array(path[(path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? path.startIndex)...])
+    }()
+
+    /// The working directory, or a negative errno.
+    package static func directory() -> (path: [UInt8], errno: Int32) {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        // Safety: getcwd writes at most the count it is given, with its zero byte.
+        let isKnown = unsafe buffer.withUnsafeMutableBytes { bytes in
+            unsafe getcwd(bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count) != nil
+        }
+        return isKnown ? (Array(buffer.prefix { $0 != 0 }), 0) : ([], -errno)
+    }
+
+    /// Descriptors 0 to 2 as they are now.
+    package static func standardStreams() -> [ckpt_inherited_stream] {
+        (0...2).map { (descriptor: Int32) in
+            var status = stat()
+            // Safety: fstat fills the struct it is given.
+            guard unsafe fstat(descriptor, &status) == 0 else { return ckpt_inherited_stream() }
+            return ckpt_inherited_stream(device: UInt64(status.st_dev), inode: UInt64(status.st_ino), mode: status.st_mode, open: 1)
+        }
+    }
+
+    /// True when the program handles this signal.
+    package static func isHandled(_ signal: CheckpointSignal) -> Bool {
+        var action = sigaction()
+        // Safety: sigaction fills the struct it is given.
+        guard unsafe sigaction(signal.rawValue, nil, &action) == 0 else { return false }
+        return unsafe action.__sigaction_handler.sa_handler != nil
+    }
+
+    /// CLOCK_MONOTONIC.
+    package static func monotonicTime() -> Duration {
+        var time = timespec()
+        // Safety: clock_gettime fills the struct it is given.
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
+    /// The plan for these settings.
+    package static func plan(for settings: Settings, inherited: [ckpt_inherited_stream]) -> ckpt_plan {
+        var plan = ckpt_plan()
+        plan.version = CKPT_PLAN_VERSION
+        plan.byte_count = UInt32(MemoryLayout<ckpt_plan>.size)
+        plan.signal = settings.signal.rawValue
+        plan.exit_signal = settings.exitSignal?.rawValue ?? 0
+        plan.exit_status = settings.exitStatus
+        plan.generations = settings.generations
+        plan.freeze_deadline_ns = Settings.freezeDeadline
+        plan.freeze_patience_ns = Settings.freezePatience
+        if inherited.count == 3 { plan.inherited = (inherited[0], inherited[1], inherited[2]) }
+        // Safety: each function fills a field of this struct, of the size that its declaration says.
+        plan.rseq_byte_count = unsafe ckpt_rseq(&plan.rseq_offset)
+        plan.rseq_signature = CKPT_RSEQ_SIGNATURE
+        plan.build_id_byte_count = unsafe withUnsafeMutableBytes(of: &plan.build_id) { bytes in
+            unsafe ckpt_executable_build_id(bytes.baseAddress!.assumingMemoryBound(to: UInt8.self))
+        }
+        // Safety: the settings hold a path that is shorter than the field, which is all zero.
+        unsafe withUnsafeMutableBytes(of: &plan.image_path) { unsafe $0.copyBytes(from: settings.imagePath) }
+        return plan
+    }
+}
+
+/// Depth of the calling thread inside `deferring` and hooks.
+package enum CurrentThread {
+    package static var isInHook: Bool {
+        get { ckpt_thread_is_in_hook() }
+        set { ckpt_thread_set_in_hook(newValue) }
+    }
+    package static var deferralDepth: UInt32 { ckpt_thread_deferral_depth() }
+    package static func enterDeferral() { ckpt_thread_change_deferral_depth(1) }
+    package static func leaveDeferral() { ckpt_thread_change_deferral_depth(-1) }
+}
+
+/// What strerror(3) says.
+package func text(ofErrno error: Int32) -> String {
+    let number = error < 0 ? -error : error
+    // Safety: the function writes at most the count it is given, with a zero byte.
+    var buffer = [CChar](repeating: 0, count: 128)
+    return unsafe buffer.withUnsafeMutableBufferPointer { bytes in
+        unsafe ckpt_errno_text(number, bytes.baseAddress!, bytes.count)
+        return unsafe String(cString: bytes.baseAddress!)
+    }
+}
+
+/// Writes one line to standard error.
+package func printToStandardError(_ line: String) {
+    var bytes = Array((line + "\n").utf8)
+    // Safety: write reads the bytes it is given. A line that cannot be written is nobody's loss.
+    _ = unsafe bytes.withUnsafeMutableBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
+/// The text of a step of signal time.
+package func text(ofStep step: UInt32) -> String {
+    // Safety: a constant string, or nil.
+    guard let text = unsafe ckpt_step_text(step) else { return "step \(step)" }
+    return unsafe String(cString: text)
+}
