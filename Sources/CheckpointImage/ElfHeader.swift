@@ -49,7 +49,7 @@ struct ElfHeader {
         // A core file of somebody else may have sections; ours has one at most, which the checksum covers.
         if bytes.uint16(at: 60) == 1 { table += section }
         programHeaders = table
-        programHeadersCRC = programHeaders.span.crc32c()
+        programHeadersCRC = table.span.crc32c()
     }
 
     /// File offset and length of the first program header, when it is a PT_NOTE.
