@@ -1,1 +1,152 @@
-int ckpt_engine_placeholder;
+// SPDX-License-Identifier: Apache-2.0
+// Arming and disarming: the arena, the beacon and the handlers; the door for plan time.
+// Signal time: safe. System calls only; called at plan time, by one thread at a time.
+#include "engine.h"
+
+struct ckpt_live *ckpt_engine_live(void) { return &ckpt_state.live; }
+
+void ckpt_engine_announce(void) {
+    ckpt_add(&ckpt_state.live.event, 1);
+    ckpt_futex_wake(&ckpt_state.live.event);
+}
+
+void ckpt_engine_wait_event(uint32_t seen, uint64_t timeout_ns) {
+    // A killed scribe announces nothing: while one is at work, look after it from time to time.
+    const uint64_t look_ns = 100000000;
+    int working = ckpt_arena && ckpt_load(&ckpt_control()->work) != CKPT_WORK_IDLE;
+    uint64_t limit = working && (timeout_ns == 0 || timeout_ns > look_ns) ? look_ns : timeout_ns;
+    if (ckpt_load(&ckpt_state.live.event) == seen) ckpt_futex_wait(&ckpt_state.live.event, seen, limit);
+    if (!ckpt_arena) return;
+    uint64_t mask = ckpt_block_signals();
+    ckpt_lock();
+    if (ckpt_make_ready() == 0 && ckpt_load(&ckpt_control()->work) != CKPT_WORK_IDLE && ckpt_load(&ckpt_control()->scribe) == 0
+        && ckpt_load(&ckpt_control()->work) != CKPT_WORK_IDLE)
+        ckpt_bury_scribe();
+    ckpt_unlock();
+    ckpt_restore_signals(mask);
+}
+
+// Default, ignored or ours; a handler of the program is not taken away.
+static int signal_is_free(int number) {
+    struct ckpt_kernel_action now;
+    if (number < 1 || number > 64 || number == 9 || number == 19 || number == 32 || number == CKPT_PARK_SIGNAL) return -CKPT_EINVAL_ERRNO;
+    long result = ckpt_sigaction(number, NULL, &now);
+    if (result < 0) return (int)result;
+    return now.handler <= 1 || now.handler == (uint64_t)ckpt_trigger_entry ? 0 : -CKPT_EBUSY_ERRNO;
+}
+
+static void install_trigger(int number) {
+    struct ckpt_kernel_action ours = {
+        (uint64_t)ckpt_trigger_entry, CKPT_SA_SIGINFO | CKPT_SA_ONSTACK | CKPT_SA_RESTART | CKPT_SA_RESTORER,
+        (uint64_t)ckpt_signal_return, ~0ull,
+    };
+    if (number) ckpt_sigaction(number, &ours, NULL);
+}
+
+static void remove_trigger(int number) {
+    struct ckpt_kernel_action now, none = {0, 0, 0, 0};
+    if (!number || ckpt_sigaction(number, NULL, &now) < 0) return;
+    if (now.handler == (uint64_t)ckpt_trigger_entry) ckpt_sigaction(number, &none, NULL);
+}
+
+// A mapping whose name others can read in /proc/PID/maps: a memfd, because every kernel names it.
+static int raise_beacon(const struct ckpt_plan *plan) {
+    char *end = ckpt_state.beacon_name + sizeof ckpt_state.beacon_name;
+    char *to = ckpt_append(ckpt_state.beacon_name, end, "ckpt.1.");
+    to = ckpt_append(ckpt_append_number(to, end, (uint64_t)plan->signal, 10, 1), end, ".");
+    ckpt_append_number(to, end, (uint64_t)plan->exit_signal, 10, 1);
+    long file = ckpt_call(__NR_memfd_create, ckpt_state.beacon_name, 1 /* MFD_CLOEXEC */);
+    if (file < 0) return (int)file;
+    long result = ckpt_call(__NR_ftruncate, file, CKPT_PAGE_SIZE);
+    if (result == 0) result = ckpt_call(__NR_mmap, NULL, CKPT_PAGE_SIZE, 1 /* PROT_READ */, 1 /* MAP_SHARED */, file, 0);
+    ckpt_close((int)file);
+    if (result < 0 && result > -4096) return (int)result;
+    ckpt_call(__NR_madvise, result, CKPT_PAGE_SIZE, 10 /* MADV_DONTFORK: a child is not enabled */);
+    ckpt_state.beacon = (uint64_t)result;
+    return 0;
+}
+
+static void lower_beacon(void) {
+    if (ckpt_state.beacon) ckpt_call(__NR_munmap, ckpt_state.beacon, CKPT_PAGE_SIZE);
+    ckpt_state.beacon = 0;
+}
+
+static int make_arena(void) {
+    long address = ckpt_call(__NR_mmap, NULL, CKPT_ARENA_BYTES, 3, 0x4022 /* MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE */, -1, 0);
+    if (address < 0 && address > -4096) return (int)address;
+    ckpt_call(__NR_madvise, address, CKPT_ARENA_BYTES, 15 /* MADV_NOHUGEPAGE */);
+    ckpt_call(__NR_madvise, address, CKPT_PAGE_SIZE, 18 /* MADV_WIPEONFORK, since 4.14 */);
+    ckpt_arena = ckpt_state.arena = (uint64_t)address;
+    return 0;
+}
+
+int ckpt_engine_arm(const struct ckpt_plan *plan) {
+    struct ckpt_state *state = &ckpt_state;
+    if (plan->version != CKPT_PLAN_VERSION || plan->byte_count != sizeof *plan || plan->image_path[0] != '/') return -CKPT_EINVAL_ERRNO;
+    int error = signal_is_free(plan->signal);
+    if (error == 0 && plan->exit_signal) error = plan->exit_signal == plan->signal ? -CKPT_EINVAL_ERRNO : signal_is_free(plan->exit_signal);
+    if (error < 0) return error;
+    if (ckpt_arena && ckpt_make_ready() < 0) {
+        // A forked child that enables checkpoints for itself: nothing of its parent's arena is its own.
+        ckpt_call(__NR_munmap, ckpt_arena, CKPT_ARENA_BYTES);
+        ckpt_arena = 0;
+        state->beacon = 0;
+        ckpt_memset(&state->live, 0, sizeof state->live);
+    }
+    int first = ckpt_arena == 0;
+    if (first && (error = make_arena()) < 0) return error;
+    if (!first && (plan->signal != state->plan.signal || plan->exit_signal != state->plan.exit_signal)) {
+        remove_trigger(state->plan.signal);
+        remove_trigger(state->plan.exit_signal);
+        lower_beacon();
+    }
+    int moved = first || !ckpt_same(state->plan.image_path, plan->image_path, ckpt_length(plan->image_path) + 1);
+    if (!state->beacon && (error = raise_beacon(plan)) < 0) return error;
+    ckpt_memcpy(&state->plan, plan, sizeof *plan);
+    if (first) {
+        state->live.version = 1;
+        state->restart_seen = state->live.restart_count;
+        state->pid = (int32_t)ckpt_getpid();
+        ckpt_call(__NR_getrandom, &state->run, sizeof state->run, 0);
+        state->sequence = 0;
+    }
+    if (moved) {
+        // Yesterday's image at this path may be replaced; one that appears later belongs to another run.
+        state->head = ckpt_read_identifier(plan->image_path);
+        state->own_head = 0;
+        state->diverted = 0;
+    }
+    if ((error = ckpt_install_park_handler()) < 0) return error;
+    ckpt_store(&ckpt_control()->armed, 1);
+    ckpt_store(&state->live.armed, 1);
+    // Order: the triggers last, because a signal may arrive at once.
+    install_trigger(plan->signal);
+    install_trigger(plan->exit_signal);
+    return 0;
+}
+
+int ckpt_engine_disarm(void) {
+    struct ckpt_state *state = &ckpt_state;
+    if (!ckpt_arena) return -CKPT_EINVAL_ERRNO;
+    remove_trigger(state->plan.signal);
+    remove_trigger(state->plan.exit_signal);
+    while (ckpt_make_ready() == 0 && (ckpt_load(&ckpt_control()->work) != CKPT_WORK_IDLE || ckpt_load(&ckpt_control()->inside) > 0))
+        ckpt_engine_wait_event(ckpt_load(&state->live.event), 1000000);
+    struct ckpt_kernel_action now;
+    if (ckpt_sigaction(CKPT_PARK_SIGNAL, NULL, &now) == 0 && now.handler == (uint64_t)ckpt_park_entry) {
+        // glibc's action is restored with its own flags; without one before us, the default.
+        struct ckpt_kernel_action before = {ckpt_park_chain, CKPT_SA_SIGINFO | CKPT_SA_RESTART | CKPT_SA_RESTORER, now.restorer, 0};
+        if (ckpt_park_chain <= 1) before.flags = 0, before.restorer = 0;
+        else before.flags = CKPT_SA_SIGINFO | CKPT_SA_RESTART | CKPT_SA_RESTORER;
+        ckpt_sigaction(CKPT_PARK_SIGNAL, &before, NULL);
+    }
+    if (ckpt_control()->scribe_started) ckpt_call(__NR_wait4, ckpt_control()->scribe_started, NULL, 0x40000000, NULL);
+    uint64_t arena = ckpt_arena;
+    ckpt_store(&state->live.armed, 0);
+    ckpt_store(&ckpt_arena, 0);
+    state->arena = 0;
+    ckpt_call(__NR_munmap, arena, CKPT_ARENA_BYTES);
+    lower_beacon();
+    ckpt_engine_announce();
+    return 0;
+}

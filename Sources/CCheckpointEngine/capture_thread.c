@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Captures the threads, from the records that they left when they parked.
+// Signal time: safe. Reads the arena, the signal frames and /proc; runs in the scribe while the program is frozen.
+#include "engine.h"
+
+// Kernel: struct ucontext of arch/x86/include/uapi/asm/ucontext.h; uc_stack at 16, registers at 40, uc_sigmask at 296.
+#define UC_STACK 16
+#define UC_SIGMASK 296
+
+static uint64_t pending_of(struct ckpt_checkpoint *c, int32_t proc_tid) {
+    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64], *end = path + sizeof path;
+    uint64_t pending = 0;
+    ckpt_append(ckpt_append_number(ckpt_append(path, end, "task/"), end, (uint64_t)proc_tid, 10, 1), end, "/status");
+    if (ckpt_read_text(c->proc, path, text, 8192) > 0) ckpt_find_field(text, "SigPnd:", 16, &pending);
+    return pending;
+}
+
+static void describe(struct ckpt_thread *thread, const struct ckpt_slot *slot) {
+    const struct ckpt_plan *plan = &ckpt_state.plan;
+    const uint8_t *context = (const uint8_t *)slot->ucontext;
+    thread->tid = slot->tid;
+    thread->ucontext = slot->ucontext;
+    thread->fs_base = slot->fs_base;
+    thread->gs_base = slot->gs_base;
+    thread->tid_address = slot->tid_address;
+    thread->robust_list = slot->robust_list;
+    thread->robust_list_byte_count = slot->robust_list_byte_count;
+    if (plan->rseq_byte_count) {
+        thread->rseq = slot->fs_base + plan->rseq_offset;
+        thread->rseq_byte_count = plan->rseq_byte_count;
+        thread->rseq_signature = plan->rseq_signature;
+    }
+    thread->signal_mask = *(const uint64_t *)(context + UC_SIGMASK);
+    thread->alternate_stack = *(const uint64_t *)(context + UC_STACK);
+    thread->alternate_stack_flags = *(const uint32_t *)(context + UC_STACK + 8);
+    thread->alternate_stack_byte_count = *(const uint64_t *)(context + UC_STACK + 16);
+    ckpt_memcpy(thread->name, slot->name, sizeof thread->name);
+}
+
+int ckpt_capture_threads(struct ckpt_checkpoint *c) {
+    struct ckpt_control *control = ckpt_control();
+    uint32_t expected = c->thread_count, found = 0, claimed = control->slot_count - control->slot_first;
+    // Room for one more: a leader that ended has no slot.
+    struct ckpt_thread *threads = c->threads = ckpt_take(&c->tables, (uint64_t)(expected + 1) * sizeof *threads);
+    if (!threads) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
+    ckpt_memset(threads, 0, (uint64_t)(expected + 1) * sizeof *threads);
+    found = 1; // index 0 is the leader's
+    for (uint32_t s = 0; s < claimed && s < CKPT_SLOT_COUNT; s++) {
+        struct ckpt_slot *slot = ckpt_slot(control->slot_first + s);
+        if (slot->ready != control->epoch) continue;
+        int leader = slot->tid == c->pid;
+        if (!leader && found > expected) return -CKPT_EINVAL_ERRNO;
+        describe(&threads[leader ? 0 : found++], slot);
+    }
+    if (threads[0].tid == 0) {
+        threads[0].tid = c->pid;
+        threads[0].flags = CKPT_THREAD_ENDED;
+    }
+    threads[0].flags |= CKPT_THREAD_LEADER;
+    if (found != expected) return -CKPT_EINVAL_ERRNO;
+    for (uint32_t i = 0; i < expected; i++)
+        if (!c->foreign_proc && !(threads[i].flags & CKPT_THREAD_ENDED)) threads[i].pending_signals = pending_of(c, threads[i].tid);
+    c->process.thread_count = expected;
+    return 0;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the engine share. Laws of this folder: no libc, no malloc, no locks that a killed scribe could hold,
+// no TLS, no floating point; memory comes from the arena; a function returns 0 or a negative errno.
+#ifndef CKPT_ENGINE_PRIVATE_H
+#define CKPT_ENGINE_PRIVATE_H
+
+#include "include/ckpt_engine.h"
+#include "system.h"
+
+#pragma GCC visibility push(hidden)
+
+// The compiler emits calls of memcpy and memset for struct copies at any level; they stay inside the engine.
+void *ckpt_memcpy(void *to, const void *from, size_t byte_count);
+void *ckpt_memset(void *to, int byte, size_t byte_count);
+#ifndef CKPT_MEMORY_C
+__asm__(".set memcpy, ckpt_memcpy\n.set memset, ckpt_memset\n");
+#endif
+
+// The arena: one anonymous mapping, empty after a restart. Zero means idle everywhere in it.
+#define CKPT_ARENA_BYTES (256ull << 20)
+#define CKPT_SCRIBE_STACK_OFFSET 0x10000ull
+#define CKPT_SCRIBE_STACK_BYTES 0x20000ull
+#define CKPT_SLOTS_OFFSET (1ull << 20)
+#define CKPT_SLOT_BYTES 8192u           // a thread's record, and above it the stack on which it is parked
+#define CKPT_SLOT_COUNT 4096u
+#define CKPT_THREADS_MAX (CKPT_SLOT_COUNT / 2)
+#define CKPT_STRINGS_OFFSET (40ull << 20)
+#define CKPT_STRINGS_BYTES (8ull << 20)
+#define CKPT_BOUNCE_OFFSET (48ull << 20)
+#define CKPT_BOUNCE_BYTES ((uint64_t)CKPT_RUN_PAGES_MAX * CKPT_PAGE_SIZE)
+#define CKPT_SCRATCH_OFFSET (50ull << 20) // text of a /proc file, directory entries
+#define CKPT_SCRATCH_BYTES (16ull << 20)
+#define CKPT_TABLES_OFFSET (66ull << 20)
+
+enum ckpt_work { CKPT_WORK_IDLE = 0, CKPT_WORK_RUNNING = 1, CKPT_WORK_AGAIN = 2 };
+enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3 };
+#define CKPT_NONCES 16
+
+struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK: zeros in a forked child
+    uint32_t armed;
+    uint32_t work;                  // enum ckpt_work
+    uint32_t inside;                // threads on a slot's stack (entry.S)
+    uint32_t slot_count;            // slots ever claimed; the slot is this modulo CKPT_SLOT_COUNT (entry.S)
+    uint64_t cookie;                // of the park signal in this epoch; 0: no freeze (entry.S)
+    uint32_t lock;                  // of trigger.c (entry.S)
+    uint32_t epoch;                 // odd: freezing or frozen; futex of the parked threads
+    uint32_t parked;                // threads parked in this epoch; futex of the scribe
+    uint32_t slot_first;            // value of slot_count when this epoch began
+    uint32_t command;               // enum ckpt_command, to the captor; futex
+    uint32_t scribe;                // id of the scribe, cleared by the kernel when it ends in whatever way
+    uint32_t scribe_started;        // id of the last scribe: to be reaped
+    uint32_t exit_requested;
+    uint64_t ticket;                // newest ticket that the checkpoint under way will answer
+    uint64_t began_ns;              // monotonic time of the request
+    uint64_t nonces[CKPT_NONCES];   // of `ckpt save`, taken by the scribe
+};
+
+struct ckpt_slot {
+    uint64_t saved_sp, saved_rbx;   // entry.S
+    uint32_t ready;                 // epoch in which this record is complete
+    int32_t tid;
+    uint64_t ucontext;
+    uint64_t fs_base, gs_base, tid_address, robust_list, robust_list_byte_count;
+    uint8_t name[16];
+};
+
+struct ckpt_state {                 // saved with the program's memory
+    struct ckpt_live live;
+    struct ckpt_plan plan;
+    uint64_t arena, beacon;
+    uint64_t run, sequence;
+    uint64_t head;                  // identifier of the image at the path that this run may replace; 0: there was none
+    uint64_t own_head;              // identifier written last by this run
+    uint64_t restart_seen;          // restart_count for which the arena was made ready
+    int32_t pid;
+    uint32_t diverted;              // the path belongs to another run: images go to program.ID.img
+    uint64_t previous_park_handler; // glibc's, or 0
+    char beacon_name[32];
+};
+extern struct ckpt_state ckpt_state;
+extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)
+extern uint64_t ckpt_park_chain;    // handler of the park signal before ours (entry.S)
+
+static inline struct ckpt_control *ckpt_control(void) { return (struct ckpt_control *)ckpt_arena; }
+static inline struct ckpt_slot *ckpt_slot(uint32_t index) {
+    return (struct ckpt_slot *)(ckpt_arena + CKPT_SLOTS_OFFSET + (uint64_t)(index % CKPT_SLOT_COUNT) * CKPT_SLOT_BYTES);
+}
+
+// entry.S
+void ckpt_trigger_entry(int, void *, void *);
+void ckpt_park_entry(int, void *, void *);
+void ckpt_signal_return(void);
+long ckpt_spawn(uint64_t flags, void *stack_top, uint32_t *parent_tid, uint32_t *child_tid, void (*body)(void));
+
+// signals
+#define CKPT_PARK_SIGNAL 33
+struct ckpt_kernel_action { uint64_t handler, flags, restorer, mask; };
+#define CKPT_SA_SIGINFO 4u
+#define CKPT_SA_ONSTACK 0x08000000u
+#define CKPT_SA_RESTART 0x10000000u
+#define CKPT_SA_RESTORER 0x04000000u
+struct ckpt_siginfo { int32_t number, error, code, pad; int32_t pid; uint32_t uid; uint64_t value; uint8_t rest[96]; };
+static inline long ckpt_sigaction(int number, const struct ckpt_kernel_action *new, struct ckpt_kernel_action *old) {
+    return ckpt_call(__NR_rt_sigaction, number, new, old, 8);
+}
+static inline uint64_t ckpt_block_signals(void) {
+    uint64_t all = ~0ull, old = 0;
+    ckpt_call(__NR_rt_sigprocmask, 0, &all, &old, 8);
+    return old;
+}
+static inline void ckpt_restore_signals(uint64_t mask) { ckpt_call(__NR_rt_sigprocmask, 2, &mask, NULL, 8); }
+
+// trigger.c
+int64_t ckpt_start(uint32_t flags, uint64_t nonce);
+void ckpt_lock(void);
+void ckpt_unlock(void);
+int ckpt_make_ready(void);          // after a restart: the arena is empty. 0: this process is armed
+void ckpt_bury_scribe(void);        // the scribe was killed: undo what it left
+int ckpt_install_park_handler(void);
+
+// scribe.c
+void ckpt_scribe(void);
+
+// One checkpoint as the scribe sees it.
+struct ckpt_bump { uint64_t base, used, limit; };
+struct ckpt_segment { uint64_t start, end, file_offset, file_byte_count; uint32_t protection, mapping; };
+struct ckpt_checkpoint {
+    int proc;                       // descriptor of /proc/PID of the program
+    int output;                     // the image being written
+    int directory;                  // descriptor of the image's directory
+    int direct;                     // the output takes direct I/O
+    int32_t pid;                    // of the program, in the scribe's namespace
+    int32_t proc_pid;               // the same in the namespace of /proc
+    int32_t live_tid;               // a thread (as /proc names it) that has not ended
+    int foreign_proc;               // /proc belongs to another process namespace
+    int frozen;                     // 0: a survey
+    int has_hooks;
+    uint32_t step;
+    int32_t stuck_tid; uint8_t stuck_name[16];
+    uint32_t attempts;
+    uint64_t blob_cursor;           // end of what is written so far
+    struct ckpt_bump tables, strings;
+    struct ckpt_ident ident;
+    struct ckpt_process process;
+    struct ckpt_mapping *mappings; uint32_t mapping_count;
+    struct ckpt_thread *threads; uint32_t thread_count;
+    struct ckpt_signal_action *actions; uint32_t action_count;
+    struct ckpt_descriptor *descriptors; uint32_t descriptor_count;
+    struct ckpt_pipe *pipes; uint32_t pipe_count;
+    struct ckpt_eventfd *eventfds; uint32_t eventfd_count;
+    struct ckpt_timerfd *timerfds; uint32_t timerfd_count;
+    struct ckpt_epoll_entry *epolls; uint32_t epoll_count;
+    struct ckpt_blob *blobs; uint64_t *blob_memory; uint32_t blob_count; // blob_memory 0: already in the file
+    struct ckpt_run *runs; uint32_t run_count;
+    struct ckpt_segment *segments; uint32_t segment_count;
+    uint8_t auxv[1024]; uint32_t auxv_byte_count;
+    uint64_t memory_byte_count, page_byte_count;
+    uint32_t unsupported_count;
+    uint64_t pause_began_ns;
+    struct ckpt_report report;
+    char image_path[CKPT_PATH_BYTES];
+};
+#define CKPT_BLOBS_MAX 4096u
+
+// arena.c
+void *ckpt_take(struct ckpt_bump *bump, uint64_t byte_count); // aligned to 16; NULL when the arena is too small
+void *ckpt_extend(struct ckpt_bump *bump, uint64_t byte_count); // directly behind what was taken last: one more record of a table
+uint32_t ckpt_string(struct ckpt_checkpoint *c, const char *text, size_t length); // 0 when empty or no room
+
+// text.c: bounded text handling and /proc files
+size_t ckpt_length(const char *text);
+int ckpt_same(const char *a, const char *b, size_t byte_count);
+char *ckpt_append(char *to, const char *end, const char *text);
+char *ckpt_append_number(char *to, const char *end, uint64_t number, unsigned base, int digits);
+const char *ckpt_number(const char *text, unsigned base, uint64_t *number);
+int ckpt_find_field(const char *text, const char *field, unsigned base, uint64_t *number); // "Field:\t123"
+long ckpt_read_text(int directory, const char *path, char *buffer, size_t byte_count); // zero-terminated; length or negative errno
+long ckpt_read_link(int directory, const char *path, char *buffer, size_t byte_count);
+
+// freeze.c
+void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo *info, void *ucontext);
+int ckpt_freeze(struct ckpt_checkpoint *c);
+void ckpt_thaw(uint32_t command);
+
+// capture_<kind>.c: facts into the tables of the checkpoint
+int ckpt_capture_process(struct ckpt_checkpoint *c);
+int ckpt_capture_threads(struct ckpt_checkpoint *c);
+void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of the program
+int ckpt_capture_mappings(struct ckpt_checkpoint *c);
+int ckpt_capture_descriptors(struct ckpt_checkpoint *c);
+int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
+int ckpt_capture_pipe(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
+int ckpt_capture_eventfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
+int ckpt_capture_timerfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
+int ckpt_capture_epoll(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
+void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, size_t byte_count); // "task/T/fd/N" below c->proc
+
+// snapshot.c: the copy-on-write child writes the image
+int ckpt_write_image(struct ckpt_checkpoint *c);
+// pages.c, notes.c
+int ckpt_write_pages(struct ckpt_checkpoint *c);
+int ckpt_write_notes(struct ckpt_checkpoint *c);
+// output.c
+int ckpt_output_open(struct ckpt_checkpoint *c);
+int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // byte_count: whole pages
+// commit.c
+int ckpt_commit(struct ckpt_checkpoint *c);
+uint64_t ckpt_read_identifier(const char *path); // 0: no image of ours
+
+#pragma GCC visibility pop
+
+#pragma GCC poison malloc free calloc realloc printf fprintf snprintf strlen strcmp strcpy memcmp errno abort
+#endif
