@@ -71,7 +71,7 @@ static void lower_beacon(void) {
     ckpt_state.beacon = 0;
 }
 
-static int make_arena(void) {
+int ckpt_make_arena(void) {
     long address = ckpt_call(__NR_mmap, NULL, CKPT_ARENA_BYTES, 3, 0x4022 /* MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE */, -1, 0);
     if (address < 0 && address > -4096) return (int)address;
     ckpt_call(__NR_madvise, address, CKPT_ARENA_BYTES, 15 /* MADV_NOHUGEPAGE */);
@@ -94,7 +94,7 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         ckpt_memset(&state->live, 0, sizeof state->live);
     }
     int first = ckpt_arena == 0;
-    if (first && (error = make_arena()) < 0) return error;
+    if (first && (error = ckpt_make_arena()) < 0) return error;
     if (!first && (plan->signal != state->plan.signal || plan->exit_signal != state->plan.exit_signal)) {
         remove_trigger(state->plan.signal);
         remove_trigger(state->plan.exit_signal);

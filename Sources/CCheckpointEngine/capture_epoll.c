@@ -25,6 +25,9 @@ int ckpt_capture_epoll(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, con
             line = field(line, "data:", 16, &entry->data);
             line = field(line, "ino:", 16, &entry->inode);
             line = field(line, "sdev:", 16, &entry->device);
+            // Kernel: s_dev as the kernel keeps it, major << 20 | minor (fs/eventpoll.c); here as stat gives it.
+            uint64_t major = entry->device >> 20, minor = entry->device & 0xfffff;
+            entry->device = (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12;
             entry->epoll = d->number;
             entry->target = (int32_t)target;
             entry->events = (uint32_t)events;

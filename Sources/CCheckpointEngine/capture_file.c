@@ -18,20 +18,24 @@ static int read_range(int file, uint8_t *buffer, uint64_t byte_count, uint64_t o
 
 // Copies the whole content into the image. Its length is the pause's: deleted files are mostly small.
 static int embed(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, int file, uint8_t *buffer) {
+    d->flags |= CKPT_DESCRIPTOR_EMBEDDED;
+    if (!c->frozen) return 0; // a survey: it would be
     struct ckpt_blob *blob = &c->blobs[c->blob_count];
     *blob = (struct ckpt_blob){c->blob_cursor, d->byte_count, 0, 0};
     for (uint64_t at = 0; at < d->byte_count; at += CKPT_BOUNCE_BYTES) {
         uint64_t part = d->byte_count - at < CKPT_BOUNCE_BYTES ? d->byte_count - at : CKPT_BOUNCE_BYTES;
         uint64_t pages = (part + CKPT_PAGE_SIZE - 1) & ~(uint64_t)(CKPT_PAGE_SIZE - 1);
-        if (read_range(file, buffer, part, at, &blob->crc) < 0) return 0; // cannot be read: stays without content
+        if (read_range(file, buffer, part, at, &blob->crc) < 0) {
+            d->flags &= ~(uint32_t)CKPT_DESCRIPTOR_EMBEDDED; // cannot be read: stays without content
+            return 0;
+        }
         ckpt_memset(buffer + part, 0, pages - part);
-        int error = c->frozen ? ckpt_output_write(c, buffer, pages, c->blob_cursor) : 0;
+        int error = ckpt_output_write(c, buffer, pages, c->blob_cursor);
         if (error < 0) { c->step = CKPT_STEP_WRITE; return error; }
         c->blob_cursor += pages;
     }
     c->blob_memory[c->blob_count] = 0;
     d->detail = c->blob_count++;
-    d->flags |= CKPT_DESCRIPTOR_EMBEDDED;
     return 0;
 }
 

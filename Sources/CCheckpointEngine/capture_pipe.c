@@ -59,7 +59,7 @@ int ckpt_capture_pipe(struct ckpt_checkpoint *c, struct ckpt_descriptor *d) {
     int32_t waiting = 0;
     if (capacity > 0) pipe->capacity = (uint64_t)capacity;
     ckpt_call(__NR_ioctl, source, 0x541b /* FIONREAD */, &waiting);
-    int error = waiting > 0 ? copy_content(c, pipe, (int)source, (uint64_t)waiting) : 0;
+    int error = waiting > 0 && c->frozen ? copy_content(c, pipe, (int)source, (uint64_t)waiting) : 0;
     ckpt_close((int)source);
     return error;
 }

@@ -67,6 +67,15 @@ static void read_boot_id(struct ckpt_process *p) {
     }
 }
 
+// Before the freeze: CPUID leaves a virtual machine each time.
+void ckpt_capture_processor(struct ckpt_checkpoint *c) {
+    struct ckpt_process *p = &c->process;
+    ckpt_cpu_words(p->cpuid);
+    p->xfeatures = ckpt_cpu_xfeatures();
+    p->xsave_byte_count = ckpt_cpu_xsave_byte_count();
+    p->cpu_level = ckpt_cpu_level(p->cpuid, p->xfeatures);
+}
+
 int ckpt_capture_process(struct ckpt_checkpoint *c) {
     struct ckpt_process *p = &c->process;
     struct { char system[65], node[65], release[65], version[65], machine[65], domain[65]; } *names =
@@ -90,7 +99,6 @@ int ckpt_capture_process(struct ckpt_checkpoint *c) {
     p->realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
     p->monotonic_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
     p->boottime_ns = ckpt_clock(CKPT_CLOCK_BOOTTIME);
-    ckpt_cpu_describe(p->cpuid, &p->xfeatures, &p->xsave_byte_count, &p->cpu_level);
     p->restart_context = (uint64_t)&ckpt_state.live.restart;
     p->arena_start = ckpt_arena;
     p->arena_end = ckpt_arena + CKPT_ARENA_BYTES;

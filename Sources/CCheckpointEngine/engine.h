@@ -110,6 +110,8 @@ static inline uint64_t ckpt_block_signals(void) {
 }
 static inline void ckpt_restore_signals(uint64_t mask) { ckpt_call(__NR_rt_sigprocmask, 2, &mask, NULL, 8); }
 
+// arm.c
+int ckpt_make_arena(void);
 // trigger.c
 int64_t ckpt_start(uint32_t flags, uint64_t nonce);
 void ckpt_lock(void);
@@ -153,6 +155,7 @@ struct ckpt_checkpoint {
     struct ckpt_blob *blobs; uint64_t *blob_memory; uint32_t blob_count; // blob_memory 0: already in the file
     struct ckpt_run *runs; uint32_t run_count;
     struct ckpt_segment *segments; uint32_t segment_count;
+    uint64_t string_byte_count;     // of the string table; segments lie behind it
     uint8_t auxv[1024]; uint32_t auxv_byte_count;
     uint64_t memory_byte_count, page_byte_count;
     uint32_t unsupported_count;
@@ -160,7 +163,6 @@ struct ckpt_checkpoint {
     struct ckpt_report report;
     char image_path[CKPT_PATH_BYTES];
 };
-#define CKPT_BLOBS_MAX 4096u
 
 // arena.c
 void *ckpt_take(struct ckpt_bump *bump, uint64_t byte_count); // aligned to 16; NULL when the arena is too small
@@ -183,6 +185,7 @@ int ckpt_freeze(struct ckpt_checkpoint *c);
 void ckpt_thaw(uint32_t command);
 
 // capture_<kind>.c: facts into the tables of the checkpoint
+void ckpt_capture_processor(struct ckpt_checkpoint *c); // before the freeze
 int ckpt_capture_process(struct ckpt_checkpoint *c);
 int ckpt_capture_threads(struct ckpt_checkpoint *c);
 void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of the program
@@ -200,6 +203,7 @@ int ckpt_write_image(struct ckpt_checkpoint *c);
 // pages.c, notes.c
 int ckpt_write_pages(struct ckpt_checkpoint *c);
 int ckpt_write_notes(struct ckpt_checkpoint *c);
+uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count); // NULL when the arena is too small
 // output.c
 int ckpt_output_open(struct ckpt_checkpoint *c);
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // byte_count: whole pages

@@ -152,12 +152,26 @@ static void be_writer(struct ckpt_checkpoint *c, int results, long scribe) {
     ckpt_exit_group(0);
 }
 
+// The image's identity: 48 random bits, written as 12 hex digits.
+static void identify(struct ckpt_checkpoint *c) {
+    uint64_t random = 0;
+    ckpt_call(__NR_getrandom, &random, sizeof random, 0);
+    c->ident.major = CKPT_IMAGE_MAJOR;
+    c->ident.minor = CKPT_IMAGE_MINOR;
+    c->ident.identifier = (random & 0xffffffffffffull) | 1;
+    c->ident.run = ckpt_state.run;
+    c->ident.sequence = ckpt_state.sequence + 1;
+    c->ident.created_realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
+}
+
 static int take(struct ckpt_checkpoint *c, int exit_after) {
     int results[2] = {-1, -1}, error;
     if ((error = fail(c, CKPT_STEP_PROC, find_program(c))) < 0) return error;
     // Whether the image can be written at all is known before the program is disturbed.
     if ((error = fail(c, CKPT_STEP_OPEN, ckpt_output_open(c))) < 0) return error;
     if ((error = fail(c, CKPT_STEP_SCRIBE, (int)ckpt_call(__NR_pipe2, results, 02000000))) < 0) return error;
+    ckpt_capture_processor(c);
+    identify(c);
     if ((error = freeze(c)) < 0) {
         if (c->has_hooks) end_hooks(c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED);
         return error;

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the copy-on-write child does: blobs, pages, notes.
+// Signal time: safe. A process of its own with a copy of the frozen memory; no part of it is seen by the program.
+#include "engine.h"
+#include "ckpt/crc32c.h"
+
+// Contents of pipes, captured into the arena; those of files are in the output already.
+static int write_blobs(struct ckpt_checkpoint *c) {
+    for (uint32_t i = 0; i < c->blob_count; i++) {
+        struct ckpt_blob *blob = &c->blobs[i];
+        if (!c->blob_memory[i]) continue;
+        uint64_t pages = (blob->byte_count + CKPT_PAGE_SIZE - 1) & ~(uint64_t)(CKPT_PAGE_SIZE - 1);
+        blob->file_offset = c->blob_cursor;
+        blob->crc = ckpt_crc32c(0, (const void *)c->blob_memory[i], blob->byte_count);
+        int error = ckpt_output_write(c, (const void *)c->blob_memory[i], pages, c->blob_cursor);
+        if (error < 0) return error;
+        c->blob_cursor += pages;
+    }
+    return 0;
+}
+
+int ckpt_write_image(struct ckpt_checkpoint *c) {
+    int error = write_blobs(c);
+    if (error == 0) error = ckpt_write_pages(c);
+    if (error == 0) error = ckpt_write_notes(c);
+    return error;
+}
