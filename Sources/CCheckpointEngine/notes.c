@@ -111,8 +111,11 @@ static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thr
     if (software[0] != 0x46505853) return 0;
     uint32_t byte_count = software[4];
     if (byte_count < 576 || byte_count > 16384) return 0;
-    uint8_t *state = note(c, "LINUX", NT_X86_XSTATE, byte_count);
+    // Kernel: the frame may leave out trailing components that the thread has not used; a debugger wants the whole area.
+    uint32_t whole = c->process.xsave_byte_count > byte_count ? c->process.xsave_byte_count : byte_count;
+    uint8_t *state = note(c, "LINUX", NT_X86_XSTATE, whole);
     if (!state) return -CKPT_ENOMEM;
+    ckpt_memset(state, 0, whole);
     ckpt_memcpy(state, fpu, byte_count);
     *(uint64_t *)(state + 464) = c->process.xfeatures; // where a core file says which features the host has
     return 0;
