@@ -95,7 +95,7 @@ struct RestartBlock {
 
     /// How many bytes a block for so many threads and operations needs at most, parking place included.
     static func byteCountLimit(threads: Int, operations: Int) -> UInt64 {
-        (64 << 20) + UInt64(threads) * 16384 + UInt64(operations) * 256
+        wholePages((64 << 20) + UInt64(threads) * 16384 + UInt64(operations) * 256)
     }
 
     /// Where the parking place begins when the block is finished with this content: behind a fixed distance, so that it is
