@@ -56,5 +56,9 @@ let package = Package(
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
         .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),
         .executableTarget(name: "Jacobi", dependencies: ["CheckpointKit"], path: "Examples/Jacobi", swiftSettings: strict),
+        // Tests: a fixture is started, checkpointed, killed, restarted.
+        // No test target depends on a static executable: its linker flags would be those of the test program too.
+        .target(name: "CLaunch", path: "Tests/CLaunch"),
+        .testTarget(name: "EndToEndTests", dependencies: ["CCheckpointABI", "CLaunch"], swiftSettings: strict),
     ]
 )

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A small program of Tests/Fixtures, with its arguments.
+struct Fixture: Sendable, Hashable, CustomStringConvertible {
+    var program: String
+    var arguments: [String] = []
+    /// Holds locks that know their owner by thread id: with new ids the restart may refuse.
+    var needsItsIds = false
+    /// Prints its ids: with new ones the restarted run prints something else.
+    var printsItsIds = false
+    /// Where its facts are: a file that it opens itself, or its standard output.
+    var factsFile: String?
+    var standardInput: String?
+    var needsDevices = false
+
+    var isSwift: Bool { program.first!.isUppercase }
+    var description: String { ([program] + arguments).joined(separator: " ") }
+
+    init(_ program: String, _ arguments: String..., needsItsIds: Bool = false, printsItsIds: Bool = false, factsFile: String? = nil,
+         standardInput: String? = nil, needsDevices: Bool = false) {
+        self.program = program
+        self.arguments = arguments
+        self.needsItsIds = needsItsIds
+        self.printsItsIds = printsItsIds
+        self.factsFile = factsFile
+        self.standardInput = standardInput
+        self.needsDevices = needsDevices
+    }
+
+    static let inC: [Fixture] = [
+        Fixture("mapping"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("vdso"),
+        Fixture("thread"), Fixture("thread_many"), Fixture("thread_local"), Fixture("thread_leader"),
+        Fixture("condition"), Fixture("timed_wait"),
+        Fixture("mutex", "normal"), Fixture("mutex", "recursive", needsItsIds: true), Fixture("mutex", "checking", needsItsIds: true),
+        Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
+        Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
+        Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"),
+        Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("pipe"), Fixture("eventfd"), Fixture("epoll"), Fixture("timerfd"),
+        Fixture("device", needsDevices: true),
+        Fixture("streams", "inherited", standardInput: "what the driver says"), Fixture("streams", "own", factsFile: "facts"),
+        Fixture("streams", "closed", factsFile: "facts"),
+        Fixture("arguments", "first", "second word", "\u{e9}t\u{e9}"), Fixture("identity", printsItsIds: true), Fixture("child"), Fixture("library"),
+    ]
+    static let inSwift: [Fixture] = [
+        Fixture("SwiftTasks"), Fixture("SwiftDispatch"), Fixture("SwiftFoundation"), Fixture("SwiftLocks", needsItsIds: true),
+        Fixture("SwiftStatic"),
+    ]
+    static let all = inC + inSwift
+}
+
+/// A way to go through a fixture.
+struct Flavour: Sendable, Hashable, CustomStringConvertible {
+    enum User: String, Sendable, CaseIterable { case root, nobody }
+    enum Identity: String, Sendable, CaseIterable { case auto, keep, new }
+    enum Trigger: String, Sendable, CaseIterable { case signal, save }
+    var user = User.nobody
+    var identity = Identity.auto
+    var restarts = 1
+    var trigger = Trigger.signal
+
+    var description: String { "\(user), ids \(identity), restarted \(restarts)×, by \(trigger)" }
+}
+
+/// A fixture in a flavour: one row of the end-to-end table.
+struct Row: Sendable, Hashable, CustomStringConvertible {
+    var fixture: Fixture
+    var flavour: Flavour
+    var description: String { "\(fixture): \(flavour)" }
+
+    /// Every fixture in every flavour.
+    static var matrix: [Row] {
+        var rows: [Row] = []
+        for fixture in Fixture.all {
+            for user in Flavour.User.available {
+                for identity in Flavour.Identity.allCases {
+                    for restarts in [1, 2, 5] {
+                        for trigger in Flavour.Trigger.allCases {
+                            rows.append(Row(fixture: fixture, flavour: Flavour(user: user, identity: identity, restarts: restarts, trigger: trigger)))
+                        }
+                    }
+                }
+            }
+        }
+        return rows
+    }
+
+    /// A pairwise choice: over the table every two properties of a flavour meet, and every fixture meets the main ones.
+    static var pairwise: [Row] {
+        var rows: [Row] = []
+        let other: Flavour.User = Flavour.User.available.first!
+        for (index, fixture) in Fixture.all.enumerated() {
+            rows.append(Row(fixture: fixture, flavour: Flavour(restarts: index % 5 == 0 ? 5 : 2, trigger: index % 2 == 0 ? .signal : .save)))
+            rows.append(Row(fixture: fixture, flavour: Flavour(user: other, identity: index % 2 == 0 ? .keep : .auto, restarts: index % 3 == 0 ? 2 : 1, trigger: index % 2 == 0 ? .save : .signal)))
+            rows.append(Row(fixture: fixture, flavour: Flavour(user: index % 2 == 0 ? .nobody : other, identity: .new, restarts: index % 3 == 1 ? 2 : 1)))
+        }
+        return rows
+    }
+
+    static var chosen: [Row] { Workshop.isFull ? matrix : pairwise }
+}

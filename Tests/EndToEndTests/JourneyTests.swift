@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+/// The end-to-end table: every fixture through its flavours.
+@Suite struct JourneyTests {
+    @Test(arguments: Row.chosen)
+    func `a restarted program ends as if nothing had happened`(row: Row) throws {
+        let fixture = row.fixture, flavour = row.flavour
+        let reference = try Reference.of(fixture, as: flavour.user)
+        let run = try Run(fixture, as: flavour.user)
+        let options = flavour.identity == .auto ? [] : ["--identity", flavour.identity.rawValue]
+        try run.explain {
+            try run.start()
+            for turn in 1 ... flavour.restarts {
+                try run.checkpoint(flavour.trigger)
+                try run.kill()
+                try run.restart(options)
+                do { try run.waitUntilAlive() } catch {
+                    // With new ids it may refuse a program whose locks hold the old ones; never hang, never do it wrong.
+                    if flavour.identity == .new && fixture.needsItsIds && run.child?.poll() == .exited(125) {
+                        let line = run.errors
+                        #expect(line.hasPrefix("ckpt-restart: \(run.image): unsupported: ") && line.filter { $0 == "\n" }.count == 1, "\(run.story)")
+                        run.finish()
+                        return
+                    }
+                    throw error
+                }
+                _ = turn
+            }
+            let ending = try run.release()
+            var facts = run.facts, expected = reference.facts
+            if fixture.printsItsIds && flavour.identity == .new { (facts, expected) = (withoutIds(facts), withoutIds(expected)) }
+            #expect(facts == expected, "\(run.story)")
+            #expect(ending == reference.ending, "\(run.story)")
+            if facts == expected && ending == reference.ending { run.finish() }
+        }
+    }
+
+    @Test(arguments: Fixture.all)
+    func `a program that is checkpointed goes on as before`(fixture: Fixture) throws {
+        let reference = try Reference.of(fixture, as: .nobody)
+        let run = try Run(fixture, as: .nobody)
+        try run.explain {
+            try run.start()
+            try run.checkpoint(.signal)
+            try run.checkpoint(.save)
+            let ending = try run.release()
+            #expect(run.facts == reference.facts, "\(run.story)")
+            #expect(run.errors == reference.errors, "\(run.story)")
+            #expect(ending == reference.ending, "\(run.story)")
+            if run.facts == reference.facts { run.finish() }
+        }
+    }
+
+    private func withoutIds(_ facts: String) -> String {
+        facts.split(separator: "\n").filter { !$0.contains("getpid") && !$0.contains("seen") && !$0.contains("kill(") && !$0.contains("link") }
+            .joined(separator: "\n")
+    }
+}
