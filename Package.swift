@@ -56,6 +56,14 @@ let package = Package(
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
         .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),
         .executableTarget(name: "Jacobi", dependencies: ["CheckpointKit"], path: "Examples/Jacobi", swiftSettings: strict),
+        // Fixtures in Swift: one kernel feature each, which print what they see.
+        .target(name: "FixtureSupport", path: "Tests/Fixtures/Support", swiftSettings: strict),
+        .executableTarget(name: "SwiftTasks", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftTasks", swiftSettings: strict),
+        .executableTarget(name: "SwiftDispatch", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftDispatch", swiftSettings: strict),
+        .executableTarget(name: "SwiftFoundation", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftFoundation", swiftSettings: strict),
+        .executableTarget(name: "SwiftLocks", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftLocks", swiftSettings: strict),
+        .executableTarget(name: "SwiftStatic", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftStatic", swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-static-executable"])]),
         // Tests: a fixture is started, checkpointed, killed, restarted.
         // No test target depends on a static executable: its linker flags would be those of the test program too.
         .target(name: "CLaunch", path: "Tests/CLaunch"),

@@ -41,8 +41,12 @@ struct Workshop: Sendable {
                 try files.copyItem(atPath: products + "/" + name, toPath: directory + "/" + name)
             }
             let log = directory + "/build.log"
-            let built = try Child(Command(program: root + "/Tests/Fixtures/build", arguments: [products, directory], directory: root,
+            let library = [root + "/.build/stage/lib", products].first { files.fileExists(atPath: $0 + "/libcheckpointkit.so") } ?? products
+            let built = try Child(Command(program: root + "/Tests/Fixtures/build", arguments: [library, root + "/.build/fixtures"], directory: root,
                 environment: ["PATH": path], output: .file(log), error: .file(log))).wait(seconds: 300)
+            for name in try files.contentsOfDirectory(atPath: root + "/.build/fixtures") where !name.hasPrefix(".") {
+                try files.copyItem(atPath: root + "/.build/fixtures/" + name, toPath: directory + "/" + name)
+            }
             guard built == .exited(0) else {
                 return Workshop(directory: directory, failure: "the fixtures could not be built: " + ((try? String(contentsOfFile: log, encoding: .utf8)) ?? ""))
             }
