@@ -113,6 +113,8 @@ static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thr
     if (byte_count < 576 || byte_count > 16384) return 0;
     // Kernel: the frame may leave out trailing components that the thread has not used; a debugger wants the whole area.
     uint32_t whole = c->process.xsave_byte_count > byte_count ? c->process.xsave_byte_count : byte_count;
+    // gdb 13 expects the size that the layout with protection keys has as soon as AVX-512 is there.
+    if ((c->process.xfeatures & 0xe0) && whole < 2688) whole = 2688;
     uint8_t *state = note(c, "LINUX", NT_X86_XSTATE, whole);
     if (!state) return -CKPT_ENOMEM;
     ckpt_memset(state, 0, whole);
