@@ -28,13 +28,13 @@ demo: setup-demo ## Checkpoint, kill and restart Examples/Neighbours twice; comp
 	$(MAKE) --no-print-directory stage
 	Scripts/demo
 
-test: setup-test programs-and-tests ## All tests, from nothing; ends with the count of skipped ones and the reasons
+test: setup-test programs-and-tests fixtures ## All tests, from nothing; ends with the count of skipped ones and the reasons
 	Scripts/test
 
 check: setup-test programs-and-tests ## The conventions, checked on the tree itself (seconds after the build)
 	Scripts/test --filter ConventionTests
 
-soak: setup-test programs-and-tests ## The end-to-end table 50 times and 200 random rounds over the examples (hours)
+soak: setup-test programs-and-tests fixtures ## The end-to-end table 50 times and 200 random rounds over the examples (hours)
 	Scripts/soak
 
 bench: setup-bench ## Pause, throughput, restart and idle cost as a table; JSON in .build/bench.json
@@ -74,7 +74,6 @@ setup-build setup-demo setup-test setup-bench: setup-%:
 programs-and-tests: setup-test
 	$(SWIFT_BUILD) --build-tests
 	$(MAKE) --no-print-directory stage
-	$(MAKE) --no-print-directory fixtures
 
 # The C interface as others get it: the Swift runtime inside, so that the host needs no Swift.
 $(LIBRARY): $(wildcard $(BIN)/libcheckpointkit.so) Scripts/link-library
@@ -86,7 +85,7 @@ stage:
 	@$(MAKE) --no-print-directory install PREFIX="$(STAGE)" DESTDIR= > .build/stage.log 2>&1 || { cat .build/stage.log; exit 1; }
 	@$(MAKE) --no-print-directory c-examples
 
-fixtures:
+fixtures: programs-and-tests
 	@if [ -x Tests/Fixtures/build ]; then Tests/Fixtures/build "$(STAGE)/lib" .build/fixtures; fi
 c-examples: $(C_EXAMPLES)
 c-benchmarks: $(C_BENCHMARKS)

@@ -52,6 +52,7 @@ let package = Package(
             .unsafeFlags(["-static-executable"]),
             .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
         ]),
+        .testTarget(name: "ConventionTests", dependencies: ["CCheckpointABI"], swiftSettings: strict),
         // Examples.
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
         .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),
