@@ -5,7 +5,7 @@ import Foundation
 
 @main struct HelloCheckpoint {
     static func main() throws {
-        // try Checkpoint.enable()
+        try Checkpoint.enable()
         let last = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 100
         for number in 1...max(last, 1) {
             FileHandle.standardOutput.write(Data("\(number)\n".utf8))

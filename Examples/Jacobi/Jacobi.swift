@@ -6,7 +6,7 @@ import Foundation
 
 @main struct Jacobi {
     static func main() throws {
-        // try Checkpoint.enable()
+        try Checkpoint.enable()
         let numbers = CommandLine.arguments.dropFirst().map { Int($0) ?? 0 }
         guard numbers.count <= 3, numbers.allSatisfy({ $0 > 0 }) else {
             FileHandle.standardError.write(Data("usage: Jacobi [SIZE [ROUNDS [THREADS]]]\n".utf8))

@@ -5,7 +5,7 @@ import Foundation
 
 @main struct Neighbours {
     static func main() async throws {
-        // try Checkpoint.enable()
+        try Checkpoint.enable()
         let options = try Options(CommandLine.arguments.dropFirst())
         let dictionary = try Dictionary(path: options.dictionary)
         let count = min(options.words, dictionary.words.count)
