@@ -25,7 +25,7 @@
 // A checksummed run is at most this long, so that runs can be checked and loaded in parallel.
 #define CKPT_RUN_PAGES_MAX 256u
 // Inside one mapping, a gap without content of at least this many bytes separates two PT_LOADs; a smaller one is a hole.
-#define CKPT_SEGMENT_GAP (256ull << 20)
+#define CKPT_SEGMENT_GAP (1ull << 20)
 
 enum ckpt_note_type {
     CKPT_NOTE_IDENT = 1,        // struct ckpt_ident; always the first note
