@@ -37,11 +37,94 @@ package struct HostFacts: Sendable, Equatable {
     package var canComputeCRC32C: Bool { cpuid.first.map { $0 & 1 << 20 != 0 } ?? false }
 }
 
+/// What can be restored, and why not. From the tables alone: before a checkpoint (`preflight()`), in an image, and again
+/// by the restart.
 package enum Judgement {
     /// What a restart on this host would refuse. Empty: nothing that is known from the tables.
+    /// Without `host` nothing is said about the processor.
     package static func judge(
         process: ProcessState, mappings: [Mapping], descriptors: [DescriptorState], host: HostFacts?
     ) -> [Finding] {
-        []
+        var findings: [Finding] = []
+        if let host { findings += judge(process, on: host) }
+        findings += mappings.compactMap(judge)
+        findings += descriptors.compactMap(judge)
+        return findings
+    }
+
+    package static func judge(_ image: Image, host: HostFacts?) -> [Finding] {
+        judge(process: image.process, mappings: image.mappings, descriptors: image.descriptors, host: host)
+    }
+
+    /// The processor: instructions that the program may have chosen, and state that its signal frames hold.
+    private static func judge(_ process: ProcessState, on host: HostFacts) -> [Finding] {
+        var findings: [Finding] = []
+        let level = process.cpuLevel > host.cpuLevel ? " (x86-64-v\(process.cpuLevel), this is v\(host.cpuLevel))" : ""
+        let remedy = "restart on a host with the same processor features or more"
+        let features = Processor.missing(process.cpuid, on: host.cpuid)
+        if !features.isEmpty {
+            findings.append(Finding(
+                class: .unsupported, what: "the processor", why: "lacks \(features.joined(separator: ", "))\(level)", remedy: remedy))
+        }
+        let states = Processor.missingStates(process.xfeatures, on: host.xfeatures)
+        if !states.isEmpty {
+            findings.append(Finding(
+                class: .unsupported, what: "the vector state", why: "lacks \(states.joined(separator: ", "))", remedy: remedy))
+        } else if process.xsaveByteCount > host.xsaveByteCount {
+            findings.append(Finding(
+                class: .unsupported, what: "the vector state",
+                why: "has \(process.xsaveByteCount) bytes, here \(host.xsaveByteCount)", remedy: remedy))
+        }
+        return findings
+    }
+
+    private static func judge(_ mapping: Mapping) -> Finding? {
+        let why: String
+        switch mapping.kind {
+        case .anonymous, .file, .stack, .heap, .vdso, .vvar, .arena, .beacon: return nil
+        case .sharedAnonymous: why = "shared memory cannot be restored yet"
+        case .sharedFile: why = "a writable shared mapping of a file cannot be restored yet"
+        case .other: why = device(at: mapping.name.string) ?? "memory of this kind cannot be restored"
+        }
+        let name = mapping.name.isEmpty ? "" : " (\(mapping.name))"
+        return Finding(
+            class: .unsupported, what: "the mapping at \(mapping.start.hex)\(name)", why: why, remedy: "unmap it before the checkpoint")
+    }
+
+    private static func judge(_ descriptor: DescriptorState) -> Finding? {
+        // A stream that the program was given comes from the restarter, whatever it was.
+        guard descriptor.inherited < 0 else { return nil }
+        var remedy = "close it before the checkpoint, or restart with --allow-missing"
+        let why: String
+        switch descriptor.kind {
+        case .file where !descriptor.flags.contains(.deleted), .directory where !descriptor.flags.contains(.deleted),
+            .pipe, .fifo, .eventfd, .epoll, .timerfd, .device:
+            return nil
+        case .file, .memfd:
+            guard !descriptor.flags.contains(.embedded) else { return nil }
+            why = descriptor.kind == .memfd ? "a memfd whose content is not in the image" : "a deleted file whose content is not in the image"
+        case .directory: why = "a deleted directory"
+        case .terminal:
+            why = "a terminal that the program opened itself"
+            remedy = "use the standard streams, or restart with --allow-missing"
+        case .socket: why = "sockets cannot be restored yet"
+        case .signalfd: why = "signalfd cannot be restored yet"
+        case .inotify: why = "inotify cannot be restored yet"
+        case .pidfd: why = "it stands for another process, which is not saved"
+        case .other: why = device(at: descriptor.path.string) ?? "descriptors of this kind cannot be restored"
+        }
+        let path = descriptor.path.isEmpty ? "" : " (\(descriptor.path))"
+        return Finding(class: .missing, what: "descriptor \(descriptor.number)\(path)", why: why, remedy: remedy)
+    }
+
+    /// Words for kernel objects that users know by another name than the path in /proc.
+    private static func device(at path: String) -> String? {
+        if path.hasPrefix("/dev/nvidia") || path.hasPrefix("/dev/dri") || path.hasPrefix("/dev/kfd") { return "a GPU context is not saved" }
+        if path.hasPrefix("/dev/infiniband") { return "an RDMA context is not saved" }
+        if path.contains("io_uring") { return "an io_uring cannot be restored yet" }
+        if path.contains("perf_event") { return "a performance counter cannot be restored" }
+        if path.contains("userfaultfd") { return "a userfaultfd cannot be restored" }
+        if path.hasPrefix("/dev/hugepages") || path.contains("anon_hugepage") { return "memory of hugetlbfs cannot be restored yet" }
+        return nil
     }
 }
