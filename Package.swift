@@ -41,8 +41,11 @@ let package = Package(
             "CCheckpointABI", "CRestorer", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
         ], swiftSettings: strict),
+        // Tries what this kernel can do, for `ckpt check`.
+        .target(name: "CCheckpointProbe"),
         .executableTarget(name: "ckpt", dependencies: [
-            "CheckpointKit", "CheckpointImage",
+            "CheckpointKit", "CheckpointImage", "CCheckpointProbe",
+            .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ], swiftSettings: strict),
         .executableTarget(name: "ckpt-restart", dependencies: [

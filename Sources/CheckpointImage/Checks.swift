@@ -30,6 +30,7 @@ struct Checks {
             guard mapping.start.isPageAligned, mapping.end.isPageAligned else { throw .damaged(what: "\(name) is not page-aligned", offset: nil) }
             guard mapping.start >= last else { throw .damaged(what: "\(name) overlaps the one before", offset: nil) }
             guard mapping.protection.rawValue <= 7 else { throw .damaged(what: "\(name) has an unknown protection", offset: nil) }
+            guard mapping.fileOffset <= 1 << 62 else { throw .damaged(what: "\(name) is beyond the end of every file", offset: nil) }
             last = mapping.end
         }
     }
@@ -58,6 +59,11 @@ struct Checks {
             guard let mapping = mappings.holding(segment.address), segment.end <= mapping.end else {
                 throw damaged("the program header of \(segment.address.hex) is in no mapping")
             }
+        }
+        // None overlaps another in the file: what is read is never more than the file.
+        let ordered = segments.filter { $0.fileByteCount > 0 }.sorted { $0.fileOffset < $1.fileOffset }
+        for (one, next) in zip(ordered, ordered.dropFirst()) where one.fileOffset + one.fileByteCount > next.fileOffset {
+            throw damaged("the program header of \(next.address.hex) shares bytes of the file with another")
         }
     }
 
@@ -141,10 +147,14 @@ struct Checks {
     }
 
     private func checkBlobs(_ tables: Tables) throws(ImageError) {
+        var total: UInt64 = 0
         for (index, blob) in tables.blobs.enumerated() where blob.byteCount > 0 {
             guard blob.fileOffset >= ElfHeader.byteCount, file.holds(blob.fileOffset, blob.byteCount) else {
                 throw damaged("blob \(index) leaves the file")
             }
+            // No overflow: both are at most the size of the file.
+            total += blob.byteCount
+            guard total <= file.byteCount else { throw damaged("the blobs share bytes of the file") }
         }
         for pipe in tables.pipes {
             guard pipe.capacity <= 1 << 31 else { throw damaged("a pipe of \(pipe.capacity) bytes") }
@@ -182,10 +192,10 @@ struct Checks {
     private func check(detailOf descriptor: DescriptorState, _ name: String, _ tables: Tables) throws(ImageError) {
         let count: Int
         switch descriptor.kind {
-        case _ where descriptor.flags.contains(.embedded): count = tables.blobs.count
         case .pipe: count = tables.pipes.count
         case .eventfd: count = tables.eventfds.count
         case .timerfd: count = tables.timerfds.count
+        case _ where descriptor.flags.contains(.embedded): count = tables.blobs.count
         default: return
         }
         guard let detail = descriptor.detail else {
@@ -199,7 +209,7 @@ struct Checks {
 
 extension [Mapping] {
     /// The mapping that holds an address; the mappings ascend.
-    func holding(_ address: UInt64) -> Mapping? {
+    package func holding(_ address: UInt64) -> Mapping? {
         var low = 0, high = count
         while low < high {
             let middle = low + (high - low) / 2
