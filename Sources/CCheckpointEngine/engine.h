@@ -24,6 +24,10 @@ __asm__(".set memcpy, ckpt_memcpy\n.set memset, ckpt_memset\n");
 #define CKPT_SLOT_BYTES 8192u           // a thread's record, and above it the stack on which it is parked
 #define CKPT_SLOT_COUNT 4096u
 #define CKPT_THREADS_MAX (CKPT_SLOT_COUNT / 2)
+#define CKPT_BUFFERS_OFFSET (34ull << 20) // of the output
+#define CKPT_BUFFER_BYTES (1ull << 20)
+#define CKPT_BUFFER_COUNT 4u
+#define CKPT_OUTPUT_OFFSET (39ull << 20)  // struct output, stacks of its helpers
 #define CKPT_STRINGS_OFFSET (40ull << 20)
 #define CKPT_STRINGS_BYTES (8ull << 20)
 #define CKPT_BOUNCE_OFFSET (48ull << 20)
@@ -206,6 +210,11 @@ int ckpt_write_notes(struct ckpt_checkpoint *c);
 uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count); // NULL when the arena is too small
 // output.c
 int ckpt_output_open(struct ckpt_checkpoint *c);
+void ckpt_output_begin(struct ckpt_checkpoint *c);
+// Queues whole pages for writing at a page-aligned offset and returns; *crc (when not NULL) becomes their CRC32C.
+int ckpt_output_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset, uint32_t *crc);
+int ckpt_output_finish(struct ckpt_checkpoint *c); // everything queued is written, or the first error
+// Writes at once, without the queue.
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // byte_count: whole pages
 // commit.c
 int ckpt_commit(struct ckpt_checkpoint *c);

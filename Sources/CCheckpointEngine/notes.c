@@ -244,15 +244,10 @@ int ckpt_write_notes(struct ckpt_checkpoint *c) {
     ident->notes_crc = ckpt_crc32c(0, notes + ident_note, notes_byte_count - ident_note);
     ident->ident_crc = 0;
     ident->ident_crc = ckpt_crc32c(0, notes, ident_note);
-    // Direct I/O wants aligned memory: through the bounce buffer.
-    uint8_t *bounce = (uint8_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
-    for (uint64_t at = 0; at < tail_pages; at += CKPT_BOUNCE_BYTES) {
-        uint64_t part = tail_pages - at < CKPT_BOUNCE_BYTES ? tail_pages - at : CKPT_BOUNCE_BYTES;
-        ckpt_memcpy(bounce, notes + at, part);
-        int error = ckpt_output_write(c, bounce, part, c->blob_cursor + at);
-        if (error < 0) return error;
-    }
-    ckpt_memset(bounce, 0, CKPT_PAGE_SIZE);
-    ckpt_memcpy(bounce, &elf, sizeof elf);
-    return ckpt_output_write(c, bounce, CKPT_PAGE_SIZE, 0);
+    int error = ckpt_output_put(c, notes, tail_pages, c->blob_cursor, NULL);
+    // Order: the ELF header is put last; without it the file is nothing.
+    uint8_t *first = (uint8_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
+    ckpt_memset(first, 0, CKPT_PAGE_SIZE);
+    ckpt_memcpy(first, &elf, sizeof elf);
+    return error < 0 ? error : ckpt_output_put(c, first, CKPT_PAGE_SIZE, 0, NULL);
 }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The output: a new inode without a name in the image's directory, written directly.
-// Signal time: safe. System calls of the scribe and of the copy-on-write child.
+// The output: a new inode without a name in the image's directory, written directly; while one buffer is written by a
+// helper, the next is filled.
+// Signal time: safe. System calls of the scribe and of the copy-on-write child; the helpers share the child's memory and
+// die with it.
+//
+// Why buffers: direct I/O from the frozen pages themselves pins them, and pinning a page that is shared after fork copies
+// it first (kernel: FAULT_FLAG_UNSHARE, since 5.19): 2.3 s for 1 GiB instead of 0.7.
 #include "engine.h"
+#include "ckpt/crc32c.h"
 
 #define O_RDWR_ 02
 #define O_DIRECT_ 040000
@@ -61,4 +67,135 @@ int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byt
         byte_count -= (uint64_t)wrote;
     }
     return 0;
+}
+
+enum buffer_state { BUFFER_FREE = 0, BUFFER_FULL = 1, BUFFER_TAKEN = 2 };
+struct buffer { uint32_t state; uint32_t pad; uint64_t byte_count, offset; };
+#define HELPERS 2
+#define HELPER_STACK_BYTES 0x10000ull
+struct output {
+    struct ckpt_checkpoint *checkpoint;
+    uint32_t event;                 // futex: some buffer changed its state
+    uint32_t finished;
+    int32_t writer;                 // id of the process that fills the buffers
+    int32_t error;                  // the first one
+    uint32_t helper_count;
+    uint32_t helpers[HELPERS];      // ids, cleared by the kernel when a helper ends
+    uint32_t filling;               // index of the buffer that is being filled
+    struct buffer buffers[CKPT_BUFFER_COUNT];
+};
+
+static struct output *the_output(void) { return (struct output *)(ckpt_arena + CKPT_OUTPUT_OFFSET); }
+static uint8_t *bytes_of(uint32_t index) { return (uint8_t *)(ckpt_arena + CKPT_BUFFERS_OFFSET + index * CKPT_BUFFER_BYTES); }
+
+static void announce(struct output *output) {
+    ckpt_add(&output->event, 1);
+    ckpt_futex_wake(&output->event);
+}
+
+static void write_buffer(struct output *output, uint32_t index) {
+    struct buffer *buffer = &output->buffers[index];
+    int error = ckpt_output_write(output->checkpoint, bytes_of(index), buffer->byte_count, buffer->offset);
+    if (error < 0 && output->error == 0) output->error = error;
+    ckpt_store(&buffer->state, BUFFER_FREE);
+    announce(output);
+}
+
+static void helper(void) {
+    struct output *output = the_output();
+    ckpt_call(__NR_prctl, 1 /* PR_SET_PDEATHSIG */, 9);
+    for (;;) {
+        uint32_t seen = ckpt_load(&output->event);
+        int worked = 0;
+        for (uint32_t i = 0; i < CKPT_BUFFER_COUNT; i++)
+            if (ckpt_swap_if(&output->buffers[i].state, BUFFER_FULL, BUFFER_TAKEN)) {
+                write_buffer(output, i);
+                worked = 1;
+            }
+        if (worked) continue;
+        if (ckpt_load(&output->finished)) break;
+        if (ckpt_call(__NR_getppid) != output->writer) break; // it died before the first line here
+        ckpt_futex_wait(&output->event, seen, 1000000000);
+    }
+    for (;;) ckpt_call(__NR_exit, 0);
+}
+
+void ckpt_output_begin(struct ckpt_checkpoint *c) {
+    struct output *output = the_output();
+    ckpt_memset(output, 0, sizeof *output);
+    output->checkpoint = c;
+    output->writer = (int32_t)ckpt_getpid();
+    // CLONE_VM | CLONE_FILES | CLONE_UNTRACED | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, exit signal 0.
+    const uint64_t flags = 0x00000100 | 0x00000400 | 0x00800000 | 0x00100000 | 0x00200000;
+    for (uint32_t i = 0; i < HELPERS; i++) {
+        uint64_t stack = ckpt_arena + CKPT_OUTPUT_OFFSET + 0x10000 + (i + 1) * HELPER_STACK_BYTES;
+        if (ckpt_spawn(flags, (void *)stack, &output->helpers[i], &output->helpers[i], helper) < 0) break;
+        output->helper_count++;
+    }
+}
+
+// Waits until a buffer is free. A helper that was killed is an error: its buffer will never be.
+static int wait_for(struct output *output, uint32_t index) {
+    for (;;) {
+        uint32_t seen = ckpt_load(&output->event);
+        if (ckpt_load(&output->buffers[index].state) == BUFFER_FREE) return output->error;
+        if (output->helper_count == 0) {
+            write_buffer(output, index);
+            continue;
+        }
+        for (uint32_t i = 0; i < output->helper_count; i++) if (ckpt_load(&output->helpers[i]) == 0) return -CKPT_ECANCELED;
+        ckpt_futex_wait(&output->event, seen, 100000000);
+    }
+}
+
+static int submit(struct output *output) {
+    struct buffer *buffer = &output->buffers[output->filling];
+    if (buffer->byte_count == 0) return 0;
+    ckpt_store(&buffer->state, BUFFER_FULL);
+    announce(output);
+    output->filling = (output->filling + 1) % CKPT_BUFFER_COUNT;
+    int error = wait_for(output, output->filling);
+    output->buffers[output->filling].byte_count = 0;
+    return error;
+}
+
+int ckpt_output_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset, uint32_t *crc) {
+    struct output *output = the_output();
+    const uint8_t *from = bytes;
+    uint32_t sum = 0;
+    (void)c;
+    while (byte_count > 0) {
+        struct buffer *buffer = &output->buffers[output->filling];
+        int error;
+        if (buffer->byte_count && (buffer->offset + buffer->byte_count != offset || buffer->byte_count == CKPT_BUFFER_BYTES)) {
+            if ((error = submit(output)) < 0) return error;
+            continue;
+        }
+        if (buffer->byte_count == 0) buffer->offset = offset;
+        uint64_t part = CKPT_BUFFER_BYTES - buffer->byte_count;
+        if (part > byte_count) part = byte_count;
+        if (part > 65536) part = 65536; // copied and hashed while it is in the cache
+        uint8_t *to = bytes_of(output->filling) + buffer->byte_count;
+        ckpt_memcpy(to, from, part);
+        if (crc) sum = ckpt_crc32c(sum, to, part);
+        buffer->byte_count += part;
+        from += part;
+        offset += part;
+        byte_count -= part;
+    }
+    if (crc) *crc = sum;
+    return 0;
+}
+
+int ckpt_output_finish(struct ckpt_checkpoint *c) {
+    struct output *output = the_output();
+    (void)c;
+    int error = submit(output);
+    for (uint32_t i = 0; i < CKPT_BUFFER_COUNT; i++) {
+        int failed = wait_for(output, i);
+        if (error == 0) error = failed;
+    }
+    ckpt_store(&output->finished, 1);
+    announce(output);
+    return error;
 }

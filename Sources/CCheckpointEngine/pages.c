@@ -3,7 +3,6 @@
 // Signal time: safe. Runs in the copy-on-write child, whose memory nobody changes; reads what may not be readable through
 // /proc/self/mem, and never populates what was not populated.
 #include "engine.h"
-#include "ckpt/crc32c.h"
 
 #define PRESENT (1ull << 63)
 #define SWAPPED (1ull << 62)
@@ -86,8 +85,9 @@ static int write_pages(struct writer *w, uint64_t address, const uint8_t *bytes,
             continue;
         }
         if ((error = place(w, at, &offset)) < 0) return error;
-        if ((error = ckpt_output_write(w->c, from, byte_count, offset)) < 0) return error;
-        if ((error = add_run(w, at, i - first, CKPT_RUN_HERE, offset, ckpt_crc32c(0, from, byte_count))) < 0) return error;
+        uint32_t crc = 0;
+        if ((error = ckpt_output_put(w->c, from, byte_count, offset, &crc)) < 0) return error;
+        if ((error = add_run(w, at, i - first, CKPT_RUN_HERE, offset, crc)) < 0) return error;
         w->content_end = at + byte_count;
         w->c->page_byte_count += byte_count;
     }

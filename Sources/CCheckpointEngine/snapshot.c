@@ -12,7 +12,7 @@ static int write_blobs(struct ckpt_checkpoint *c) {
         uint64_t pages = (blob->byte_count + CKPT_PAGE_SIZE - 1) & ~(uint64_t)(CKPT_PAGE_SIZE - 1);
         blob->file_offset = c->blob_cursor;
         blob->crc = ckpt_crc32c(0, (const void *)c->blob_memory[i], blob->byte_count);
-        int error = ckpt_output_write(c, (const void *)c->blob_memory[i], pages, c->blob_cursor);
+        int error = ckpt_output_put(c, (const void *)c->blob_memory[i], pages, c->blob_cursor, NULL);
         if (error < 0) return error;
         c->blob_cursor += pages;
     }
@@ -20,8 +20,10 @@ static int write_blobs(struct ckpt_checkpoint *c) {
 }
 
 int ckpt_write_image(struct ckpt_checkpoint *c) {
+    ckpt_output_begin(c);
     int error = write_blobs(c);
     if (error == 0) error = ckpt_write_pages(c);
     if (error == 0) error = ckpt_write_notes(c);
+    if (error == 0) error = ckpt_output_finish(c);
     return error;
 }
