@@ -44,7 +44,7 @@ let package = Package(
         // Tries what this kernel can do, for `ckpt check`.
         .target(name: "CCheckpointProbe"),
         .executableTarget(name: "ckpt", dependencies: [
-            "CheckpointKit", "CheckpointImage", "CCheckpointProbe",
+            "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe", "CheckpointKit", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ], swiftSettings: strict),

@@ -28,21 +28,42 @@ public enum CheckpointError: Error, Sendable, Equatable {
 }
 
 extension CheckpointError: CustomStringConvertible {
-    public var description: String {
+    public var description: String { "\(what); \(remedy)" }
+
+    package var what: String {
         switch self {
         case .invalidSetting(let name, let value, let reason): "\(name) is “\(value)”: \(reason)"
-        case .signalInUse(let signal): "the program handles \(signal) itself; choose another one with CKPT_SIGNAL or Configuration.signal"
-        case .notEnabled: "checkpoints are not enabled in this process; call Checkpoint.enable() first"
-        case .switchedOff: "checkpoints are switched off by CKPT_DISABLE; unset it to have them"
-        case .insideHook: "not possible inside a hook; do it before or after the checkpoint"
-        case .insideDeferring: "not possible inside `deferring`; ask for the checkpoint outside of it"
-        case .cancelled(let hooks): "cancelled by \(hooks.joined(separator: ", "))"
-        case .threadNotParked(let name, let threadID):
-            "thread \(threadID) (\(name)) could not be parked in time; no image was written, ask again later"
-        case .imageNotWritten(let path, let step, let errno):
-            "\(path): \(step): \(text(ofErrno: errno)); the image that was there is as it was"
-        case .systemFailure(let step, let errno): "\(step): \(text(ofErrno: errno)); no image was written"
-        case .unsupported(let what): "\(what); `ckpt check` says what this host lacks"
+        case .signalInUse(let signal): "the program handles \(signal) itself"
+        case .notEnabled: "checkpoints are not enabled in this process"
+        case .switchedOff: "checkpoints are switched off by CKPT_DISABLE"
+        case .insideHook: "not possible inside a hook"
+        case .insideDeferring: "not possible inside a deferred section"
+        case .cancelled(let hooks): "cancelled by \(hooks.isEmpty ? "a hook of the program" : hooks.joined(separator: ", "))"
+        case .threadNotParked(let name, let threadID): "thread \(threadID) (\(name)) could not be parked in time"
+        case .imageNotWritten(let path, let step, let errno): "\(path): \(step): \(text(ofErrno: errno))"
+        case .systemFailure(let step, let errno): "\(step): \(text(ofErrno: errno))"
+        case .unsupported(let what): what
+        }
+    }
+
+    package var remedy: String {
+        switch self {
+        case .invalidSetting: "change it"
+        case .signalInUse: "choose another one with CKPT_SIGNAL or Configuration.signal"
+        case .notEnabled: "call enable() first"
+        case .switchedOff: "unset it to have them"
+        case .insideHook: "do it before or after the checkpoint"
+        case .insideDeferring: "ask for the checkpoint outside of it"
+        case .cancelled: "ask again when the hook lets it pass"
+        case .threadNotParked: "no image was written, ask again later"
+        case .imageNotWritten(_, _, let errno):
+            switch errno {
+            case ENOSPC, EDQUOT: "make room; an older image is as it was"
+            case ENOENT, ENOTDIR: "make the directory; an older image is as it was"
+            default: "an older image is as it was"
+            }
+        case .systemFailure: "no image was written"
+        case .unsupported: "`ckpt check` says what this host lacks"
         }
     }
 }

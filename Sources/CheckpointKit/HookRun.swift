@@ -16,6 +16,8 @@ extension RawReport {
         return report
     }
 
+    package func result() throws(CheckpointError) -> CheckpointReport { try result(nil) }
+
     func event(_ hookRun: HookRun?) -> CheckpointEvent {
         do throws(CheckpointError) {
             return .saved(try result(hookRun))

@@ -88,7 +88,7 @@ package struct RawReport: Sendable, Equatable {
     package var saved: CheckpointReport
 
     /// Safety: `report` points to a whole report whose path ends with a zero byte.
-    @unsafe init(_ report: UnsafePointer<ckpt_report>) {
+    @unsafe package init(_ report: UnsafePointer<ckpt_report>) {
         let raw = unsafe report
         outcome = unsafe raw.pointee.outcome
         step = unsafe raw.pointee.step

@@ -13,6 +13,7 @@ struct Ckpt: ParsableCommand {
         discussion: "Exit status: 0 done; 64 usage; 65 the image is damaged, or not ours; 69 this kernel or processor lacks what is needed; 74 I/O; 77 permission.",
         version: version,
         subcommands: [
+            Save.self,
             Inspect.self,
             Verify.self,
             Check.self,
