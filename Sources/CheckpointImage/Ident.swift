@@ -15,7 +15,7 @@ struct IdentNote {
             throw file.holds(offset, notesByteCount) ? .foreignCore : .damaged(what: "truncated: the file ends before its notes", offset: file.byteCount)
         }
         let head = try file.read(20, at: offset, what: "notes")
-        guard NoteName.isOurs(head.span, at: 0), head.span.uint32(at: 8) == 1 else { throw .foreignCore }
+        guard NoteName.isOurs(head.span, at: 0), head.span.uint32(at: 8) == Notes.Kind.ident.rawValue else { throw .foreignCore }
         let recordByteCount = head.span.uint32(at: 4)
         guard recordByteCount >= IdentNote.recordByteCount, recordByteCount <= 4096, recordByteCount % 4 == 0,
             UInt64(recordByteCount) + 20 <= notesByteCount

@@ -10,8 +10,9 @@ struct Notes {
         /// Offset of each record.
         var records: StrideTo<Int> { stride(from: offset, to: offset + count * recordByteCount, by: max(recordByteCount, 1)) }
     }
+    /// CKPT_NOTE_…
     enum Kind: UInt32 {
-        case ident = 1, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings
+        case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings
     }
 
     private(set) var ours: [UInt32: Place] = [:]

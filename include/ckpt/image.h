@@ -27,20 +27,23 @@
 // Inside one mapping, a gap without content of at least this many bytes separates two PT_LOADs; a smaller one is a hole.
 #define CKPT_SEGMENT_GAP (1ull << 20)
 
+// Debuggers (BFD) take a note of an owner that they do not know for a standard one of the same type: hence numbers that
+// no standard note has.
+#define CKPT_NOTE_BASE 0x434b0000u
 enum ckpt_note_type {
-    CKPT_NOTE_IDENT = 1,        // struct ckpt_ident; always the first note
-    CKPT_NOTE_PROCESS = 2,      // struct ckpt_process
-    CKPT_NOTE_MAPPINGS = 3,     // table of struct ckpt_mapping, ascending, no overlap
-    CKPT_NOTE_RUNS = 4,         // table of struct ckpt_run, ascending, no overlap
-    CKPT_NOTE_THREADS = 5,      // table of struct ckpt_thread; the leader first
-    CKPT_NOTE_SIGNALS = 6,      // table of struct ckpt_signal_action
-    CKPT_NOTE_DESCRIPTORS = 7,  // table of struct ckpt_descriptor, ascending by number
-    CKPT_NOTE_PIPES = 8,        // table of struct ckpt_pipe
-    CKPT_NOTE_EVENTFDS = 9,     // table of struct ckpt_eventfd
-    CKPT_NOTE_EPOLLS = 10,      // table of struct ckpt_epoll_entry
-    CKPT_NOTE_TIMERFDS = 11,    // table of struct ckpt_timerfd
-    CKPT_NOTE_BLOBS = 12,       // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
-    CKPT_NOTE_STRINGS = 13,     // raw bytes, no table header
+    CKPT_NOTE_IDENT = CKPT_NOTE_BASE + 1, // struct ckpt_ident; always the first note
+    CKPT_NOTE_PROCESS = CKPT_NOTE_BASE + 2, // struct ckpt_process
+    CKPT_NOTE_MAPPINGS = CKPT_NOTE_BASE + 3, // table of struct ckpt_mapping, ascending, no overlap
+    CKPT_NOTE_RUNS = CKPT_NOTE_BASE + 4, // table of struct ckpt_run, ascending, no overlap
+    CKPT_NOTE_THREADS = CKPT_NOTE_BASE + 5, // table of struct ckpt_thread; the leader first
+    CKPT_NOTE_SIGNALS = CKPT_NOTE_BASE + 6, // table of struct ckpt_signal_action
+    CKPT_NOTE_DESCRIPTORS = CKPT_NOTE_BASE + 7, // table of struct ckpt_descriptor, ascending by number
+    CKPT_NOTE_PIPES = CKPT_NOTE_BASE + 8, // table of struct ckpt_pipe
+    CKPT_NOTE_EVENTFDS = CKPT_NOTE_BASE + 9, // table of struct ckpt_eventfd
+    CKPT_NOTE_EPOLLS = CKPT_NOTE_BASE + 10, // table of struct ckpt_epoll_entry
+    CKPT_NOTE_TIMERFDS = CKPT_NOTE_BASE + 11, // table of struct ckpt_timerfd
+    CKPT_NOTE_BLOBS = CKPT_NOTE_BASE + 12, // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
+    CKPT_NOTE_STRINGS = CKPT_NOTE_BASE + 13, // raw bytes, no table header
 };
 
 struct ckpt_table {
@@ -50,7 +53,8 @@ struct ckpt_table {
     uint32_t reserved;          // 0
 };
 
-// Checksums are CRC32C (Castagnoli), initial value and final xor 0xffffffff.
+// Checksums are CRC32C (Castagnoli), initial value and final xor 0xffffffff. This note is the same in every major version,
+// at least up to its checksum: how else could a reader tell a later version from damage.
 struct ckpt_ident {
     uint16_t major, minor;      // of the format
     uint32_t flags;             // enum ckpt_ident_flag
@@ -110,8 +114,8 @@ enum ckpt_mapping_kind {
     CKPT_MAPPING_FILE = 2,      // private mapping of a file, or a shared one that nobody here can write
     CKPT_MAPPING_STACK = 3,     // the main stack: grows down
     CKPT_MAPPING_HEAP = 4,      // brk
-    CKPT_MAPPING_VDSO = 5,      // never saved; the host's own is moved there
-    CKPT_MAPPING_VVAR = 6,      // likewise ([vvar] and [vvar_vclock])
+    CKPT_MAPPING_VDSO = 5,      // its content is for debuggers; a restart moves the host's own there
+    CKPT_MAPPING_VVAR = 6,      // never saved ([vvar] and [vvar_vclock]); the host's own is moved there
     CKPT_MAPPING_SHARED_ANONYMOUS = 7,
     CKPT_MAPPING_SHARED_FILE = 8,   // writable and shared
     CKPT_MAPPING_ARENA = 9,     // the engine's own; no content
