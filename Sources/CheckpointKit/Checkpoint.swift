@@ -15,14 +15,16 @@ public enum Checkpoint {
     /// The image's path is made absolute here, and the variables of the environment are read here, once. With
     /// `CKPT_DISABLE` set this does nothing. Costs some system calls and two mappings; nothing while no checkpoint is taken.
     /// - Throws: ``CheckpointError/invalidSetting(name:value:reason:)``; ``CheckpointError/signalInUse(_:)`` when the program
-    ///   handles that signal itself; ``CheckpointError/insideHook``. A process that was enabled before keeps its settings.
+    ///   handles that signal itself; ``CheckpointError/insideHook``, ``CheckpointError/insideDeferring``. A process that was
+    ///   enabled before keeps its settings.
     public static func enable(_ configuration: Configuration = .init()) throws(CheckpointError) {
         try Coordinator.own.enable(configuration)
     }
 
     /// Gives the signal back and leaves no trace; hooks stay registered for another `enable()`.
     ///
-    /// Waits for a checkpoint that is under way. Inside a hook it takes effect when the hooks have run.
+    /// Waits for a checkpoint that is under way. Inside a hook it takes effect when the hooks have run, inside `deferring`
+    /// when the thread or task leaves.
     public static func disable() { Coordinator.own.disable() }
 
     /// Takes a checkpoint and returns when it is durable: `.saved` here, `.restarted` in every process made from the image.

@@ -30,9 +30,9 @@ enum CheckpointThread {
         return true
     }
 
-    /// Has `forgetThread` of the process's coordinator called in the child of each fork: a child has no checkpoint thread.
+    /// Has `noticeFork` of the process's coordinator called in the child of each fork: a child has no checkpoint thread.
     static func watchForks() {
         // The handler touches two words; registered once, never removed.
-        _ = pthread_atfork(nil, nil, { Coordinator.own.forgetThread() })
+        _ = pthread_atfork(nil, nil, { Coordinator.own.noticeFork() })
     }
 }

@@ -16,6 +16,8 @@ package final class Coordinator: Sendable {
     let engine: Engine
     let state = Guarded(State())
     let isThreadAlive = Atomic<Bool>(false)
+    let isForked = Atomic<Bool>(false)
+    private let disablesLater = Atomic<Bool>(false)
     private let arming = Guarded(())
 
     struct State: Sendable {
@@ -31,13 +33,14 @@ package final class Coordinator: Sendable {
         /// Of the checkpoint that is under way, and of the last reports by their index.
         var hookRun: HookRun?
         var hookRuns: [UInt64: HookRun] = [:]
-        var disablesAfterHooks = false
     }
 
     package init(_ engine: Engine) { self.engine = engine }
 
     package func enable(_ configuration: Configuration) throws(CheckpointError) {
         guard !CurrentThread.isInHook else { throw .insideHook }
+        // A `disable()` elsewhere may wait, with the lock, for a checkpoint that waits for this section to end.
+        guard !isDeferring else { throw .insideDeferring }
         try arming.withLock { (_: inout ()) throws(CheckpointError) in
             guard let settings = try Settings.resolve(configuration, in: surroundings()) else {
                 disarm()
@@ -51,6 +54,7 @@ package final class Coordinator: Sendable {
                 state.isSwitchedOff = false
                 return (previous, state.inherited)
             }
+            forgetParentIfForked()
             // Order: the thread before the signal, because the first checkpoint may have hooks to run.
             startThreadIfNeeded()
             let failure = engine.arm(ProcessFacts.plan(for: settings, inherited: inherited))
@@ -59,13 +63,15 @@ package final class Coordinator: Sendable {
                 engine.announce()
                 throw CheckpointError(arming: settings, over: previous, errno: -failure)
             }
+            // In the child of a fork the engine began with an empty live state.
+            state.withLock { engine.live.setHookCount($0.hooks.countAroundFreeze) }
         }
     }
 
     package func disable() {
-        if CurrentThread.isInHook {
-            // The checkpoint that is under way waits for this hook, and disabling would wait for the checkpoint.
-            state.withLock { $0.disablesAfterHooks = true }
+        if CurrentThread.isInHook || isDeferring {
+            // A checkpoint that is under way waits for this hook or section, and disabling would wait for the checkpoint.
+            disablesLater.store(true, ordering: .sequentiallyConsistent)
         } else {
             arming.withLock { _ in disarm() }
         }
@@ -79,16 +85,13 @@ package final class Coordinator: Sendable {
     }
 
     func disableIfAsked() {
-        let isAsked = state.withLock { state in
-            defer { state.disablesAfterHooks = false }
-            return state.disablesAfterHooks
-        }
-        if isAsked { disable() }
+        guard disablesLater.load(ordering: .relaxed), disablesLater.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        disable()
     }
 
     package func now() throws(CheckpointError) -> Outcome {
         guard !CurrentThread.isInHook else { throw .insideHook }
-        guard CurrentThread.deferralDepth == 0, !DeferredSection.isInside else { throw .insideDeferring }
+        guard !isDeferring else { throw .insideDeferring }
         let (isEnabled, isSwitchedOff) = state.withLock { ($0.settings != nil, $0.isSwitchedOff) }
         guard !isSwitchedOff else { throw .switchedOff }
         guard isEnabled else { throw .notEnabled }
@@ -112,6 +115,9 @@ package final class Coordinator: Sendable {
             engine.wait(seen)
         }
     }
+
+    /// True when this thread or task is inside `deferring`.
+    private var isDeferring: Bool { CurrentThread.deferralDepth > 0 || DeferredSection.isInside }
 
     private var restartIsDelivered: Bool {
         !isThreadAlive.load(ordering: .sequentiallyConsistent)
@@ -137,6 +143,7 @@ package final class Coordinator: Sendable {
     /// Counts one less; the last one takes the checkpoint that was asked for meanwhile.
     package func leaveDeferral() {
         if engine.live.leaveDeferral() { _ = engine.request() }
+        if !isDeferring { disableIfAsked() }
     }
 
     private func surroundings() throws(CheckpointError) -> Settings.Surroundings {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import CCheckpointABI
 internal import CCheckpointProcess
+internal import CheckpointImage
 
 /// Signal time's live state, as plan time reads and changes it.
 @safe package struct Live: @unchecked Sendable {
@@ -48,7 +49,7 @@ internal import CCheckpointProcess
         default: .new
         }
         return unsafe RestartContext(
-            count: Int(clamping: context.pointee.restart_count), image: hexadecimal(identifier: context.pointee.image),
+            count: Int(clamping: context.pointee.restart_count), image: Identity.name(of: context.pointee.image),
             path: String(decoding: imagePath, as: UTF8.self), restartedAt: .nanoseconds(context.pointee.restarted_realtime_ns),
             loadDuration: .nanoseconds(Int64(clamping: context.pointee.load_ns)), identity: identity, environment: environment)
     }
@@ -99,7 +100,7 @@ package struct RawReport: Sendable, Equatable {
         path = unsafe String(decoding: text(at: ckpt_report_path(raw), upTo: Int(CKPT_PATH_BYTES)), as: UTF8.self)
         saved = unsafe CheckpointReport(
             path: path, isElsewhere: raw.pointee.path_differs != 0,
-            identifier: hexadecimal(identifier: raw.pointee.identifier), sequence: raw.pointee.sequence,
+            identifier: Identity.name(of: raw.pointee.identifier), sequence: raw.pointee.sequence,
             memoryByteCount: raw.pointee.memory_byte_count, pageByteCount: raw.pointee.page_byte_count,
             fileByteCount: raw.pointee.file_byte_count,
             pause: .nanoseconds(Int64(clamping: raw.pointee.pause_ns)),

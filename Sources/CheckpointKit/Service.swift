@@ -18,10 +18,24 @@ extension Coordinator {
         if starts, !CheckpointThread.start(self) { isThreadAlive.store(false, ordering: .sequentiallyConsistent) }
     }
 
-    /// In the child of a fork: only the thread that forked is there. The child's own `enable()` starts anew.
-    func forgetThread() {
+    /// In the child of a fork, where only the thread that forked is there. No lock may be taken here: another thread may
+    /// have held it.
+    func noticeFork() {
         isThreadAlive.store(false, ordering: .sequentiallyConsistent)
+        isForked.store(true, ordering: .sequentiallyConsistent)
         engine.live.setHookCount(0)
+    }
+
+    /// The child's own `enable()` starts anew: its parent's reports and readers are not its own.
+    func forgetParentIfForked() {
+        guard isForked.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        state.withLock { state in
+            state.readers = []
+            state.hookRun = nil
+            state.hookRuns = [:]
+            state.deliveredReports = 0
+            state.deliveredRestarts = 0
+        }
     }
 
     /// What the thread does until nobody needs it any more.

@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// 12 hex digits, as an identifier is written everywhere.
-package func hexadecimal(identifier: UInt64) -> String {
-    let digits = String(identifier, radix: 16)
-    return String(repeating: "0", count: max(0, 12 - digits.utf8.count)) + digits
-}
-
 /// `12.4 MB`: three digits, decimal units.
 package func text(ofByteCount byteCount: UInt64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"]
