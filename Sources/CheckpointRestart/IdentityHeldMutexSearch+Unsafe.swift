@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+import CRestorer
+
+enum HeldMutexSearch {
+    /// The first mutex in these bytes of the image that one of the threads holds and that checks its owner.
+    static func first(in descriptor: Int32, offset: UInt64, byteCount: UInt64, ids: [Int32]) -> (address: UInt64, id: Int32)? {
+        var bytes = [UInt8](repeating: 0, count: Int(byteCount))
+        let got = ProcessCalls.perform(
+            17, [Int64(descriptor), 0, Int64(byteCount), Int64(clamping: offset)], bytes: &bytes, at: 1)  // pread
+        guard got == Int64(byteCount) else { return nil }
+        // Safety: both arrays are held for the call, which reads no more than the counts say.
+        let found = unsafe bytes.withUnsafeBytes { bytes in
+            unsafe ids.withUnsafeBufferPointer { ids in
+                unsafe ckpt_identity_held_mutex(bytes.baseAddress, byteCount, ids.baseAddress, UInt32(ids.count))
+            }
+        }
+        guard found >= 0 else { return nil }
+        return (UInt64(found), Int32(bitPattern: bytes.word32(at: Int(found) + 8)))
+    }
+}

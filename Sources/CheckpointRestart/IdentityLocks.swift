@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import CheckpointImage
+
+/// What in the program's memory holds a thread's id. Under new ids such a lock can never be given back: the kernel and
+/// libc compare the id in it with that of the caller (field tests: none of 30 went on).
+///
+/// Found are: robust lists that are not empty, held pthread mutexes that check their owner (recursive, error-checking,
+/// robust, priority-inheriting), threads that wait for a priority-inheriting futex, and ids that a thread keeps in its
+/// thread-local memory (Dispatch and Swift's `Mutex` do, and write them into locks later).
+/// Not found: a bare futex word with an id in it, held by nobody's list, that nobody waits for; and ids kept elsewhere.
+struct IdentityLocks {
+    let image: Image
+    private let memory: ImageMemory
+
+    init(_ image: Image) {
+        self.image = image
+        memory = ImageMemory(image)
+    }
+
+    /// What holds an id, in words; nil: nothing was found.
+    func holder() -> String? {
+        for thread in image.threads where !thread.flags.contains(.ended) {
+            if let what = robustList(of: thread) ?? waitForOwner(of: thread) ?? cachedId(of: thread) {
+                return "thread \(thread.tid) \(what)"
+            }
+        }
+        return heldMutex()
+    }
+
+    /// man 2 get_robust_list; struct robust_list_head: the list, an offset, and the lock that is being taken or given back.
+    private func robustList(of thread: ThreadState) -> String? {
+        if thread.robustList == 0 { return nil }
+        guard let head = memory.read(thread.robustList, byteCount: 24) else { return "has a robust list that can not be read" }
+        if head.word64(at: 16) != 0 { return "is taking or giving back a robust lock" }
+        let first = head.word64(at: 0) & ~1
+        return first == 0 || first == thread.robustList ? nil : "holds a robust or priority-inheriting lock"
+    }
+
+    /// The thread was interrupted in futex(FUTEX_LOCK_PI): its registers are those with which the call begins anew.
+    private func waitForOwner(of thread: ThreadState) -> String? {
+        guard let registers = thread.registers, registers.values[10] == 202 || registers.values[15] == 202 else { return nil }
+        let operation = registers.values[13] & 0x7f
+        return [6, 8, 11, 13].contains(operation) ? "waits for a lock that holds its owner's id" : nil
+    }
+
+    /// Thread-local variables of the program and its libraries lie below the thread's control block.
+    private func cachedId(of thread: ThreadState) -> String? {
+        let byteCount = 2048
+        guard thread.fsBase > UInt64(byteCount), thread.fsBase % 4 == 0,
+            let block = memory.read(thread.fsBase - UInt64(byteCount), byteCount: byteCount) else { return nil }
+        let found = stride(from: 0, to: byteCount, by: 4).contains { block.word32(at: $0) == UInt32(bitPattern: thread.tid) }
+        return found ? "keeps its id in thread-local memory, for locks" : nil
+    }
+
+    private func heldMutex() -> String? {
+        let ids = image.threads.map(\.tid)
+        for mapping in image.mappings where mapping.protection.contains(.write) {
+            for run in image.runs(in: mapping) where run.kind == .here {
+                if let (address, id) = HeldMutexSearch.first(
+                    in: image.descriptor, offset: run.fileOffset, byteCount: run.byteCount, ids: ids)
+                {
+                    return "thread \(id) holds a mutex that checks its owner (at 0x\(String(run.address + address, radix: 16)))"
+                }
+            }
+        }
+        return nil
+    }
+}
