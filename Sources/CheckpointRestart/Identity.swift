@@ -4,11 +4,10 @@ import CRestorer
 
 /// What the process that becomes the program has to know of its identity.
 package struct EnteredIdentity: Sendable {
-    /// As `ckpt_restart_context.identity`.
-    package enum Mode: UInt32, Sendable { case kept = 0, ownNamespace = 1, new = 2 }
-    package let mode: Mode
+    /// As `ckpt_restart_context.identity`: 0 kept in this namespace, 1 kept in a namespace of its own, 2 new.
+    package let mode: UInt32
     /// Threads are made with the ids of the image.
-    package var setThreadIds: Bool { mode != .new }
+    package var setThreadIds: Bool { mode != 2 }
     /// Each thread gives back its capabilities as its last operation (`Capability.header`, `Capability.nothing`):
     /// making the others with their ids takes one.
     package let dropCapabilities: Bool
@@ -128,7 +127,7 @@ package enum Identity {
         if ProcessCalls.perform(110) != supervisor { _ = ProcessCalls.perform(231, 0) }
         _ = ProcessCalls.perform(3, Int64(signals.descriptor))
         if dropCapabilities { _ = ProcessCalls.perform(157, 4, 1) }  // PR_SET_DUMPABLE
-        return EnteredIdentity(mode: .kept, dropCapabilities: dropCapabilities, remark: nil)
+        return EnteredIdentity(mode: 0, dropCapabilities: dropCapabilities, remark: nil)
     }
 
     struct Obstacle: Error {
@@ -164,7 +163,7 @@ package enum Identity {
                 highestId: wanted.threads.max() ?? wanted.process, socket: other
             ).becomeProgram()
             return .success(EnteredIdentity(
-                mode: .ownNamespace, dropCapabilities: namespaces.contains(.user),
+                mode: 1, dropCapabilities: namespaces.contains(.user),
                 remark: namespaces.contains(.user)
                     ? "process ids are kept in a namespace: files of other users show owner 65534, no supplementary groups, no set-user-id programs"
                     : "process ids are kept in a namespace"))
@@ -195,6 +194,6 @@ package enum Identity {
                 remedy: "restart where user namespaces are allowed or as root")
         }
         if reason != nil && !options.isQuiet { SmallFile.tell("ckpt-restart: \(image.path): note: \(remark)\n") }
-        return EnteredIdentity(mode: .new, dropCapabilities: Capability.comeFromFile, remark: remark)
+        return EnteredIdentity(mode: 2, dropCapabilities: Capability.comeFromFile, remark: remark)
     }
 }
