@@ -140,7 +140,7 @@ int ckpt_engine_disarm(void) {
         else before.flags = CKPT_SA_SIGINFO | CKPT_SA_RESTART | CKPT_SA_RESTORER;
         ckpt_sigaction(CKPT_PARK_SIGNAL, &before, NULL);
     }
-    if (ckpt_control()->scribe_started) ckpt_call(__NR_wait4, ckpt_control()->scribe_started, NULL, 0x40000000, NULL);
+    ckpt_reap_scribe();
     uint64_t arena = ckpt_arena;
     ckpt_store(&state->live.armed, 0);
     ckpt_store(&ckpt_arena, 0);

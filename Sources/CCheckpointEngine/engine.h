@@ -123,6 +123,7 @@ void ckpt_unlock(void);
 int ckpt_make_ready(void);          // after a restart: the arena is empty. 0: this process is armed
 void ckpt_bury_scribe(void);        // the scribe was killed: undo what it left
 int ckpt_install_park_handler(void);
+void ckpt_reap_scribe(void);
 
 // scribe.c
 void ckpt_scribe(void);

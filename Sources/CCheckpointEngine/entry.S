@@ -33,12 +33,12 @@ ckpt_trigger_entry:
         .size ckpt_trigger_entry, .-ckpt_trigger_entry
 
 // void ckpt_park_entry(int number, siginfo *info, ucontext *context)
-// Ours: si_code SI_QUEUE and the cookie of this epoch. Everything else goes to the handler that was there before.
+// Ours: si_code SI_TIMER (freeze.c says why) and the cookie of this epoch. Everything else goes to the handler that was there before.
         .globl ckpt_park_entry
         .hidden ckpt_park_entry
         .type ckpt_park_entry, @function
 ckpt_park_entry:
-        cmpl $-1, 8(%rsi)               // si_code
+        cmpl $-2, 8(%rsi)               // si_code
         jne 8f
         movq ckpt_arena(%rip), %rcx
         testq %rcx, %rcx

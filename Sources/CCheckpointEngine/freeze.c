@@ -109,6 +109,7 @@ static long signal_threads(struct ckpt_checkpoint *c, struct roster *roster, int
     uint8_t *entries = (uint8_t *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
     long listed = 0;
     uint32_t hint = 0;
+    long self = ckpt_getpid();
     *fresh = 0;
     ckpt_call(__NR_lseek, tasks, 0, 0);
     for (;;) {
@@ -129,8 +130,11 @@ static long signal_threads(struct ckpt_checkpoint *c, struct roster *roster, int
             struct ckpt_siginfo info;
             ckpt_memset(&info, 0, sizeof info);
             info.number = CKPT_PARK_SIGNAL;
-            info.code = -1; // SI_QUEUE: what another process may claim
-            info.pid = (int32_t)ckpt_getpid();
+            // Kernel: exec resets the handler to the default, which for this signal is death, but keeps what is pending,
+            // except what has si_code SI_TIMER (flush_itimer_signals in begin_new_exec). So a signal that is on its way
+            // when the program execs is dropped; the check of the memory keeps later ones from being sent.
+            info.code = -2;
+            if (ckpt_call(__NR_kcmp, self, c->pid, 1 /* KCMP_VM */, 0, 0) > 0) return -CKPT_ESRCH;
             info.value = COOKIE_MARK | epoch;
             // Kernel: only rt_tgsigqueueinfo, never a plain tgkill: glibc's own handler of 33 crashes on one it did not expect.
             long result = tid < 0 ? -CKPT_ESRCH : ckpt_call(__NR_rt_tgsigqueueinfo, c->pid, tid, CKPT_PARK_SIGNAL, &info);

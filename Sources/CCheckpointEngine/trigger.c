@@ -77,10 +77,15 @@ void ckpt_bury_scribe(void) {
     ckpt_engine_announce();
 }
 
-static void reap_scribe(struct ckpt_control *control) {
+// Collects the last scribe, which has ended or is about to.
+void ckpt_reap_scribe(void) {
+    struct ckpt_control *control = ckpt_control();
     if (!control->scribe_started) return;
-    // Kernel: a child whose exit signal is 0 is seen by wait only with __WALL or __WCLONE.
-    ckpt_call(__NR_wait4, control->scribe_started, NULL, 0x40000000 /* __WALL */, NULL);
+    while (ckpt_load(&control->scribe)) ckpt_yield(); // Order: it shares its stack with the next one
+    // Kernel: __WCLONE sees only children with another exit signal than SIGCHLD, so never one of the program's, should
+    // the program have collected the scribe itself and the id be in use again.
+    for (int i = 0; i < 1000 && ckpt_call(__NR_wait4, control->scribe_started, NULL, 0x80000001 /* __WCLONE | WNOHANG */, NULL) == 0; i++)
+        ckpt_yield();
     control->scribe_started = 0;
 }
 
@@ -105,7 +110,7 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
         ckpt_engine_announce(); // the scribe may be waiting for the last to leave `deferring`
         return ticket;
     }
-    reap_scribe(control);
+    ckpt_reap_scribe();
     int error = ckpt_install_park_handler();
     control->began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
     control->ticket = (uint64_t)ticket;
