@@ -121,10 +121,15 @@ package enum Judgement {
     private static func device(at path: String) -> String? {
         if path.hasPrefix("/dev/nvidia") || path.hasPrefix("/dev/dri") || path.hasPrefix("/dev/kfd") { return "a GPU context is not saved" }
         if path.hasPrefix("/dev/infiniband") { return "an RDMA context is not saved" }
-        if path.contains("io_uring") { return "an io_uring cannot be restored yet" }
-        if path.contains("perf_event") { return "a performance counter cannot be restored" }
-        if path.contains("userfaultfd") { return "a userfaultfd cannot be restored" }
-        if path.hasPrefix("/dev/hugepages") || path.contains("anon_hugepage") { return "memory of hugetlbfs cannot be restored yet" }
+        if path.names("io_uring") { return "an io_uring cannot be restored yet" }
+        if path.names("perf_event") { return "a performance counter cannot be restored" }
+        if path.names("userfaultfd") { return "a userfaultfd cannot be restored" }
+        if path.hasPrefix("/dev/hugepages") || path.names("anon_hugepage") { return "memory of hugetlbfs cannot be restored yet" }
         return nil
     }
+}
+
+extension String {
+    /// What `contains` does; that one brings regular expressions with it, 1.3 MB in each library and program.
+    fileprivate func names(_ word: String) -> Bool { utf8.indices.contains { utf8[$0...].starts(with: word.utf8) } }
 }

@@ -3,7 +3,7 @@ package import CCheckpointABI
 internal import CCheckpointProcess
 
 // The C interface, defined against include/checkpointkit.h: the compiler refuses what drifts from it.
-// Safety, for all of this file: a pointer that a C caller gives is valid as the header says, for the call or, with a
+// Safety: for all of this file: a pointer that a C caller gives is valid as the header says, for the call or, with a
 // hook's context, until the hook is cancelled.
 
 @c @implementation

@@ -5,15 +5,15 @@ import Testing
 struct ImportTests {
     static let ours: Set<String> = [
         "CheckpointKit", "CheckpointImage", "CheckpointRestart", "CheckpointMigration", "CheckpointPreload",
-        "CCheckpointABI", "CCheckpointEngine", "CRestorer",
+        "CCheckpointABI", "CCheckpointEngine", "CRestorer", "CCheckpointProcess", "CCheckpointProbe",
     ]
     static let arrows: [String: Set<String>] = [
-        "ckpt": ["CheckpointKit", "CheckpointRestart", "CheckpointImage", "CCheckpointABI"],
+        "ckpt": ["CheckpointKit", "CheckpointRestart", "CheckpointImage", "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe"],
         "ckpt-restart": ["CheckpointRestart", "CheckpointImage"],
         "CheckpointRestart": ["CheckpointImage", "CRestorer", "CCheckpointABI"],
-        "CheckpointKit": ["CheckpointImage", "CCheckpointEngine", "CCheckpointABI"],
+        "CheckpointKit": ["CheckpointImage", "CCheckpointEngine", "CCheckpointProcess", "CCheckpointABI"],
         "CheckpointImage": ["CCheckpointABI"],
-        "CCheckpointEngine": [], "CRestorer": [],
+        "CCheckpointEngine": [], "CRestorer": [], "CCheckpointProcess": [], "CCheckpointProbe": [],
     ]
 
     /// The modules that a Swift file imports.
