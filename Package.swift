@@ -55,6 +55,9 @@ let package = Package(
             .unsafeFlags(["-static-executable"]),
             .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
         ]),
+        .testTarget(name: "CheckpointRestartTests", dependencies: [
+            "CCheckpointABI", "CRestorer", "CheckpointRestart", .product(name: "SystemPackage", package: "swift-system"),
+        ], swiftSettings: strict),
         .testTarget(name: "ConventionTests", dependencies: ["CCheckpointABI"], swiftSettings: strict),
         // Examples.
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import CRestorer
-import SystemPackage
+package import SystemPackage
 
 /// Raw system calls with addresses as numbers: memory that is being put together for another program has no Swift type.
 ///
 /// Safety: every address that is written or read here lies in a mapping that the caller has made at a place where
 /// nothing of this program lives (`Placement`), or in an array that is held for the length of the call.
-enum Kernel {
-    enum Number: Int64 {
-        case close = 3, mmap = 9, mprotect = 10, munmap = 11, rtSigaction = 13, rtSigprocmask = 14, pread = 17, pwrite = 18
+package enum Kernel {
+    package enum Number: Int64 {
+        case close = 3, mmap = 9, mprotect = 10, munmap = 11, rtSigaction = 13, rtSigprocmask = 14, pread = 17, exitGroup = 231, futex = 202, pwrite = 18
         case mremap = 25, madvise = 28, getcwd = 79, getdents64 = 217, getpid = 39, kill = 62, fcntl = 72, ftruncate = 77, capset = 126, prctl = 157
         case archPrctl = 158, gettid = 186, schedGetaffinity = 204, setTidAddress = 218, clockGettime = 228, tgkill = 234
         case openat = 257, setRobustList = 273, closeRange = 436, prlimit = 302, getrandom = 318, memfdCreate = 319
@@ -16,7 +16,7 @@ enum Kernel {
     }
 
     @discardableResult
-    static func call(
+    package static func call(
         _ number: Number, _ a: UInt64 = 0, _ b: UInt64 = 0, _ c: UInt64 = 0, _ d: UInt64 = 0, _ e: UInt64 = 0, _ f: UInt64 = 0
     ) throws(Errno) -> UInt64 {
         let result = ckpt_system_call(number.rawValue, a, b, c, d, e, f)
@@ -48,7 +48,7 @@ enum Kernel {
         unsafe to.copyMemory(from: from, byteCount: Int(byteCount))
     }
 
-    static func bytes(at address: UInt64, count: Int) -> [UInt8] {
+    package static func bytes(at address: UInt64, count: Int) -> [UInt8] {
         guard let source = unsafe UnsafeRawPointer(bitPattern: UInt(address)) else { return [] }
         return unsafe [UInt8](UnsafeRawBufferPointer(start: source, count: count))
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import SystemPackage
+package import SystemPackage
 
 /// Protections and flags as the kernel numbers them.
 enum Memory {
@@ -18,7 +18,7 @@ enum Advice: UInt64 {
 }
 
 extension Kernel {
-    static func map(
+    package static func map(
         at address: UInt64, byteCount: UInt64, protection: UInt64, flags: UInt64, descriptor: Int32 = -1, offset: UInt64 = 0
     ) throws(Errno) {
         let got = try call(
@@ -96,11 +96,11 @@ extension Kernel {
 }
 
 /// Little-endian 64-bit words, one after the other; zeros behind the end.
-struct ByteReader {
+package struct ByteReader {
     private let bytes: [UInt8]
     private var offset = 0
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
-    mutating func next() -> UInt64 {
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package mutating func next() -> UInt64 {
         var value: UInt64 = 0
         for index in 0..<8 where offset + index < bytes.count { value |= UInt64(bytes[offset + index]) << UInt64(8 * index) }
         offset += 8

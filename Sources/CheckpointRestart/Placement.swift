@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Half-open, in bytes.
-struct AddressRange: Equatable, Sendable {
-    var start, end: UInt64
-    var byteCount: UInt64 { end - start }
-    func overlaps(_ other: AddressRange) -> Bool { start < other.end && other.start < end }
+package struct AddressRange: Equatable, Sendable {
+    package var start, end: UInt64
+    package init(start: UInt64, end: UInt64) { (self.start, self.end) = (start, end) }
+    package var byteCount: UInt64 { end - start }
+    package func overlaps(_ other: AddressRange) -> Bool { start < other.end && other.start < end }
 }
 
 /// One mapping of this process, from /proc/self/maps.
@@ -32,10 +33,10 @@ struct HostMapping {
 }
 
 /// Where nothing is: neither of this process nor of the program.
-struct Placement {
+package struct Placement {
     private var taken: [AddressRange]
 
-    init(taken: [AddressRange]) {
+    package init(taken: [AddressRange]) {
         self.taken = taken.sorted { $0.start < $1.start }
     }
 
@@ -43,7 +44,7 @@ struct Placement {
     ///
     /// The kernel itself places mappings near the stack, the heap or the executable, hence never where the search begins:
     /// what is put there collides with nothing that comes later.
-    func hole(byteCount: UInt64) -> UInt64? {
+    package func hole(byteCount: UInt64) -> UInt64? {
         let distance: UInt64 = 1 << 30
         for floor: UInt64 in [0x1000_0000_0000, 0x1_0000_0000] {
             var candidate = floor

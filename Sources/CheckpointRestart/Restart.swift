@@ -12,6 +12,9 @@ package enum Restart {
         let choice = try ImageChoice.open(path, at: options.at)
         try judge(choice.image, options)
         try RestartContext.check(options: options, headPath: choice.headPath)
+        if options.load == .lazy && !options.isQuiet {
+            StandardError.write("ckpt-restart: \(path): memory is loaded eagerly: this version has no lazy loading\n")
+        }
         let identity = try Identity.enter(image: choice.image, options: options)
         let descriptor = try Descriptors.restore(image: choice.image, options: options, reserved: [choice.image.descriptor])
         try become(choice, options, identity, descriptor: descriptor, named: path, started: started)
@@ -67,12 +70,15 @@ package enum Restart {
             identity: UInt32(identity.mode), environment: options.environment, started: started
         ).write(to: memory, image: image)
         try memory.protect()
-        do throws(Errno) {
-            try block.finish(.init(
-                before: before, after: after, threads: threads, message: "ckpt-restart: \(name): unsupported: ",
-                remedy: "); the image is unchanged, see the kernel's log\n", status: StatusFile.failurePrefix,
-                statusDescriptor: status))
-        } catch {
+        var content = RestartBlock.Content()
+        content.before = before
+        content.after = after
+        content.threads = threads
+        content.message = "ckpt-restart: \(name): unsupported: "
+        content.remedy = "); the image is unchanged, see ckpt check\n"
+        content.status = StatusFile.failurePrefix
+        content.statusDescriptor = status
+        do throws(Errno) { try block.finish(content) } catch {
             throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
         }
         try spawn(block, threads)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import CCheckpointABI
+package import CCheckpointABI
 import CRestorer
-import SystemPackage
+package import SystemPackage
 
 /// One operation of the plan, see restart_plan.h.
-struct Operation {
-    enum Check: UInt32 { case any = 0, success = 1, equal = 2 }
+package struct Operation {
+    package enum Check: UInt32 { case any = 0, success = 1, equal = 2 }
     var step: ckpt_restart_step
     var number: UInt32
     var arguments: [UInt64]
@@ -13,7 +13,7 @@ struct Operation {
     var expected: UInt64 = 0
     var substitute: UInt32 = 0
 
-    init(_ step: ckpt_restart_step, _ number: Kernel.Number, _ arguments: [UInt64], check: Check = .success, expected: UInt64 = 0,
+    package init(_ step: ckpt_restart_step, _ number: Kernel.Number, _ arguments: [UInt64], check: Check = .success, expected: UInt64 = 0,
         substitute: UInt32 = 0) {
         self.step = step
         self.number = UInt32(number.rawValue)
@@ -29,7 +29,7 @@ struct Operation {
     }
 
     /// Writes the caller's own thread id.
-    static func placeThreadId(at address: UInt64) -> Operation {
+    package static func placeThreadId(at address: UInt64) -> Operation {
         var operation = Operation(CKPT_RESTART_STEP_PLACE_ID, .gettid, [address, 0, 4], substitute: 1 << 1)
         operation.number = 0xffff_ffff
         return operation
@@ -46,20 +46,24 @@ struct Operation {
 }
 
 /// A thread of the plan.
-struct PlannedThread {
+package struct PlannedThread {
     var tid: Int32
     var ends: Bool
     var ucontext: UInt64
     var operations: [Operation]
+
+    package init(tid: Int32, ends: Bool, ucontext: UInt64, operations: [Operation]) {
+        (self.tid, self.ends, self.ucontext, self.operations) = (tid, ends, ucontext, operations)
+    }
 }
 
 /// The block that survives the change of memory: the restorer's code, its plan and its stacks.
-struct RestartBlock {
-    let start: UInt64
+package struct RestartBlock {
+    package let start: UInt64
     let codeByteCount: UInt64
     private var data: [UInt8] = []
 
-    init(start: UInt64) {
+    package init(start: UInt64) {
         self.start = start
         codeByteCount = RestartBlock.wholePages(ckpt_restorer_code_byte_count())
     }
@@ -68,11 +72,11 @@ struct RestartBlock {
 
     /// What stays behind in the program.
     var code: AddressRange { AddressRange(start: start, end: start + codeByteCount) }
-    var plan: UInt64 { start + codeByteCount }
+    package var plan: UInt64 { start + codeByteCount }
     private var dataStart: UInt64 { plan + UInt64(MemoryLayout<ckpt_restart_plan>.size) }
 
     /// Puts the bytes into the block; returns the address that they will have.
-    mutating func place(_ bytes: [UInt8]) -> UInt64 {
+    package mutating func place(_ bytes: [UInt8]) -> UInt64 {
         while data.count % 8 != 0 { data.append(0) }
         let address = dataStart + UInt64(data.count)
         data.append(contentsOf: bytes)
@@ -86,11 +90,12 @@ struct RestartBlock {
         return place(bytes)
     }
 
-    struct Content {
-        var before, after: [Operation]
-        var threads: [PlannedThread]
-        var message, remedy, status: String
-        var statusDescriptor: Int32
+    package struct Content {
+        package var before: [Operation] = [], after: [Operation] = []
+        package var threads: [PlannedThread] = []
+        package var message = "", remedy = "", status = ""
+        package var statusDescriptor: Int32 = -1
+        package init() {}
     }
 
     /// How many bytes a block for so many threads and operations needs at most, parking place included.
@@ -103,7 +108,7 @@ struct RestartBlock {
     static func parking(start: UInt64, limit: UInt64) -> UInt64 { start + limit - (16 << 20) }
 
     /// Maps the block and fills it.
-    mutating func finish(_ content: Content) throws(Errno) {
+    package mutating func finish(_ content: Content) throws(Errno) {
         var texts: [UInt8] = []
         for step in 0..<CKPT_RESTART_STEP_COUNT.rawValue { texts.append(text: Kernel.stepText(step).utf8, padded: 64) }
         let textsAddress = place(texts)
