@@ -61,10 +61,10 @@ final class Run {
         do { return try work() } catch let broken as Broken { throw Broken("\(broken.description)\n\(story)") }
     }
 
-    func start(_ program: String, _ arguments: [String]) throws {
+    func start(_ program: String, _ arguments: [String], as other: Flavour.User? = nil) throws {
         starts += 1
         removeFile(path("alive"))
-        let words = user.prefix + [program] + arguments
+        let words = (other ?? user).prefix + [program] + arguments
         child = try Child(Command(program: words[0], arguments: Array(words.dropFirst()), directory: directory, environment: environment,
             input: fixture.standardInput != nil ? .file(path("input.text")) : .null,
             output: .file(path("out.\(starts)")), error: .file(path("err.\(starts)"))))
