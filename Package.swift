@@ -59,6 +59,10 @@ let package = Package(
             "CCheckpointABI", "CRestorer", "CheckpointRestart", .product(name: "SystemPackage", package: "swift-system"),
         ], swiftSettings: strict),
         .testTarget(name: "ConventionTests", dependencies: ["CCheckpointABI"], swiftSettings: strict),
+        .testTarget(name: "CheckpointImageTests", dependencies: [
+            "CCheckpointABI", "CheckpointImage",
+            .product(name: "SystemPackage", package: "swift-system"),
+        ], swiftSettings: strict),
         // Examples.
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
         .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),

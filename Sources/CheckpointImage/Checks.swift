@@ -11,8 +11,8 @@ struct Checks {
 
     /// Checks all, and gives each thread its registers.
     func run(_ tables: inout Tables) throws(ImageError) {
-        try check(tables.process, tables.mappings)
         try Checks.check(tables.mappings)
+        try check(tables.process, tables.mappings)
         try checkSegments(tables.mappings)
         try check(tables.runs, tables.mappings)
         try checkThreads(&tables)
