@@ -60,7 +60,8 @@ static void find_description(struct ckpt_checkpoint *c, struct ckpt_descriptor *
     for (uint32_t i = 0; i < c->descriptor_count; i++)
         if (c->descriptors[i].shared_with == c->descriptors[i].number && same_description(c, &c->descriptors[i], d)) {
             d->shared_with = c->descriptors[i].number;
-            d->inherited = c->descriptors[i].inherited;
+            // A terminal is mostly one description under 0, 1 and 2: each stays the stream that it is.
+            if (d->inherited < 0) d->inherited = c->descriptors[i].inherited;
             return;
         }
 }

@@ -16,8 +16,8 @@ package enum Restart {
             StandardError.write("ckpt-restart: \(path): memory is loaded eagerly: this version has no lazy loading\n")
         }
         let identity = try Identity.enter(image: choice.image, options: options)
-        let descriptor = try Descriptors.restore(image: choice.image, options: options, reserved: [choice.image.descriptor])
-        try become(choice, options, identity, descriptor: descriptor, named: path, started: started)
+        let descriptors = try Descriptors.restore(image: choice.image, options: options, reserved: choice.image.descriptor)
+        try become(choice, options, identity, descriptors, named: path, started: started)
     }
 
     /// Refuses what could not be brought back, or not exactly.
@@ -37,10 +37,10 @@ package enum Restart {
     }
 
     private static func become(
-        _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, descriptor: Int32, named name: String,
+        _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, _ descriptors: Descriptors, named name: String,
         started: UInt64
     ) throws(RestartFailure) -> Never {
-        let image = choice.image
+        let image = choice.image, descriptor = descriptors.image
         let status = try StatusFile.begin(
             options: options, identity: UInt32(identity.mode), image: image.ident.name, above: descriptor)
         let host = try HostMapping.all()
@@ -82,6 +82,7 @@ package enum Restart {
             throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
         }
         try spawn(block, threads)
+        try descriptors.commit(keeping: [descriptor, status])
         ckpt_restorer_enter(block.start, block.plan)
     }
 

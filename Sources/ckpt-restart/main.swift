@@ -2,4 +2,5 @@
 import ArgumentParser
 import CheckpointRestart
 
+StandardStreams.occupyClosed()
 RestartCommand.start()
