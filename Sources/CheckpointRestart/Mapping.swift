@@ -129,8 +129,6 @@ struct ProgramMemory {
 
     // MARK: - For the restorer
 
-    var ranges: [AddressRange] { holders.map(\.staged) }
-
     func moves() -> [Operation] {
         holders.map { .move(CKPT_RESTART_STEP_MOVE, from: $0.staged, to: $0.mapping.start) }
             + direct.map {

@@ -24,7 +24,7 @@ extension ProgramMemory {
         do throws(Errno) {
             try Kernel.map(
                 at: holder.staged.start, byteCount: holder.staged.byteCount,
-                protection: UInt64(holder.mapping.protection.rawValue) | Memory.read,
+                protection: staged(holder),
                 flags: Memory.isPrivate | Memory.populate, descriptor: descriptor, offset: fileOffset)
             return true
         } catch {
@@ -41,8 +41,7 @@ extension ProgramMemory {
         do throws(Errno) {
             try Kernel.map(
                 at: holder.staged.start, byteCount: holder.staged.byteCount,
-                protection: holder.mapping.protection.isEmpty && image.runs(in: holder.mapping).isEmpty
-                    ? 0 : Memory.read | Memory.write,
+                protection: staged(holder),
                 flags: ProgramMemory.flags(of: holder.mapping) | (isReserve ? Memory.noReserve : 0))
         } catch { throw ProgramMemory.failure(error, holder.mapping) }
         load.read(holder)
@@ -68,6 +67,17 @@ extension ProgramMemory {
         } catch { throw ProgramMemory.failure(error, holder.mapping) }
     }
 
+    /// The protection that a place-holder has until all is in it: what is to be read or checked must be reachable, and what
+    /// stays empty is never more than the program asked for (reserved memory without access costs nothing).
+    private func staged(_ holder: PlaceHolder) -> UInt64 {
+        let final = UInt64(holder.mapping.protection.rawValue)
+        return switch holder.source {
+        case .view: final | Memory.read
+        case .beacon: Memory.read
+        case .memory: image.runs(in: holder.mapping).isEmpty ? final : Memory.read | Memory.write
+        }
+    }
+
     /// Gives every mapping the protection and the advice that it had. From now on nothing is written any more.
     func protect() throws(RestartFailure) {
         for holder in holders {
@@ -79,7 +89,8 @@ extension ProgramMemory {
                 // Kernel: EINVAL without transparent huge pages; then there is nothing to say.
                 if mapping.flags.contains(.huge) { try? Kernel.advise(range, .huge) }
                 if mapping.flags.contains(.noHuge) { try? Kernel.advise(range, .noHuge) }
-                try Kernel.protect(range, UInt64(mapping.protection.rawValue))
+                let wanted = UInt64(mapping.protection.rawValue)
+                if wanted != staged(holder) { try Kernel.protect(range, wanted) }
             } catch { throw ProgramMemory.failure(error, mapping) }
             if mapping.flags.contains(.locked) {
                 do throws(Errno) { try Kernel.call(.mlock2, range.start, range.byteCount, 1) } catch {

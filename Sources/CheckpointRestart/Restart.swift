@@ -59,7 +59,7 @@ package enum Restart {
         let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity)
         let layout = try Layout.operation(image: image, block: &block)
         let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
-            + unmap(around: memory.ranges + [AddressRange(start: hole, end: hole + limit)])
+            + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
             + memory.moves() + vdso.place(from: parking) + [layout] + Signals.actions(image: image, block: &block)
         let after = [descriptor, status].filter { $0 >= 0 }.map {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
@@ -86,15 +86,11 @@ package enum Restart {
         ckpt_restorer_enter(block.start, block.plan)
     }
 
-    /// Everything but these ranges, which are in no order. The kernel's vsyscall page lies above the end.
-    private static func unmap(around ranges: [AddressRange]) -> [Operation] {
-        var operations: [Operation] = []
-        var next: UInt64 = 0
-        for range in ranges.sorted(by: { $0.start < $1.start }) + [AddressRange(start: Memory.end, end: Memory.end)] {
-            if next < range.start { operations.append(Operation(CKPT_RESTART_STEP_UNMAP, .munmap, [next, range.start - next])) }
-            next = max(next, range.end)
+    /// Everything but block and place-holders. The kernel's vsyscall page lies above the end.
+    private static func unmap(around range: AddressRange) -> [Operation] {
+        [AddressRange(start: 0, end: range.start), AddressRange(start: range.end, end: Memory.end)].map {
+            Operation(CKPT_RESTART_STEP_UNMAP, .munmap, [$0.start, $0.byteCount])
         }
-        return operations
     }
 
     /// Kernel: a thread's rseq is registered once; the program's can only follow when ours is given back.
