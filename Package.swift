@@ -63,6 +63,7 @@ let package = Package(
             "CCheckpointABI", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
         ], swiftSettings: strict),
+        .testTarget(name: "CheckpointKitTests", dependencies: ["CCheckpointABI", "CheckpointKit"], swiftSettings: strict),
         // Examples.
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
         .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),

@@ -39,6 +39,11 @@ public struct CheckpointFailure: Sendable, Equatable {
     public var error: CheckpointError
     /// Before- and after-hooks.
     public var hookDuration: Duration
+
+    package init(error: CheckpointError, hookDuration: Duration) {
+        self.error = error
+        self.hookDuration = hookDuration
+    }
 }
 
 /// What became of ``Checkpoint/now()``.

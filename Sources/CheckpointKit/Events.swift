@@ -12,7 +12,7 @@ public struct CheckpointEvents: AsyncSequence, Sendable {
     let firstReport: UInt64
     let firstRestart: UInt64
 
-    init(_ coordinator: Coordinator) {
+    package init(_ coordinator: Coordinator) {
         self.coordinator = coordinator
         firstReport = coordinator.engine.live.reportCount
         firstRestart = coordinator.engine.live.restartCount
