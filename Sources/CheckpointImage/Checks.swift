@@ -131,6 +131,12 @@ struct Checks {
             guard let mapping = tables.mappings.holding(thread.ucontext), mapping.isSaved,
                 mapping.end - thread.ucontext >= Image.ucontextByteCount
             else { throw damaged("the signal frame of \(name) is in no saved mapping") }
+            // The mapping ends behind the frame: no overflow.
+            for address in [thread.ucontext, thread.ucontext + Image.ucontextByteCount - 1] {
+                guard let run = tables.runs.holding(address), run.kind != .zero else {
+                    throw damaged("the signal frame of \(name) is in no page of the image")
+                }
+            }
             guard let found = registers.removeValue(forKey: thread.tid) else { throw damaged("the registers of \(name) are missing") }
             tables.threads[index].registers = found
         }
@@ -204,6 +210,15 @@ struct Checks {
             return
         }
         guard detail < count else { throw damaged("the state of \(name) is not in its table") }
+    }
+}
+
+extension [PageRun] {
+    /// The run that holds an address; the runs ascend.
+    package func holding(_ address: UInt64) -> PageRun? {
+        let next = firstIndex(from: address &+ 1)
+        guard next > 0, self[next - 1].end > address else { return nil }
+        return self[next - 1]
     }
 }
 

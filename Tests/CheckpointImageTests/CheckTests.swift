@@ -70,6 +70,8 @@ struct Contradiction: CustomTestStringConvertible, Sendable {
         Contradiction("the signal frame of thread 101 is in no saved mapping") { $0.threads[1].ucontext = .max },
         Contradiction("the signal frame of thread 101 is in no saved mapping") { $0.threads[1].ucontext = 0x7000_0000_0000 },
         Contradiction("the signal frame of thread 101 is in no saved mapping") { $0.threads[1].ucontext = 0x7fff_0000_3fff },
+        Contradiction("the signal frame of thread 101 is in no page of the image") { $0.threads[1].ucontext = 0x7fff_0000_1000 },
+        Contradiction("the signal frame of thread 101 is in no page of the image") { $0.threads[1].ucontext = 0x50_3100 },
         Contradiction("the registers of thread 101 are missing") { $0.statuses = [100] },
         Contradiction("the registers of thread 101 are missing") { $0.statuses = [100, 102] },
         Contradiction("registers of a thread that is not in the table") { $0.statuses = [100, 101, 102] },

@@ -4,10 +4,11 @@
 // An image is an ELF core file (ET_CORE, x86-64). Layout of the file:
 //
 //     offset 0      ELF header, written last
-//     4096 …        page data; each PT_LOAD starts at a multiple of 4096, holes are zero pages
-//     then          embedded files and other blobs
-//     e_phoff …     program headers: PT_NOTE first, then the PT_LOADs by ascending address
-//     then          notes: CKPT_NOTE_IDENT first, then the standard notes, then the other notes of owner "CKPT"
+//     4096 …        page data and blobs; each PT_LOAD starts at a multiple of 4096, holes are zero pages
+//     tail          notes: CKPT_NOTE_IDENT first, then the standard notes, then the other notes of owner "CKPT";
+//                   program headers: PT_NOTE first, then the PT_LOADs by ascending address; section header 0, if any
+//
+// Readers go by the offsets in the headers, not by this order. Documentation/image-format.md is for those who write one.
 //
 // Every number is little-endian and fixed-width. Every table is a note whose descriptor begins with
 // struct ckpt_table; a reader steps by `record_size`, so records may grow at their end within a major version.
