@@ -74,6 +74,7 @@ let package = Package(
         .executableTarget(name: "SwiftDispatch", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftDispatch", swiftSettings: strict),
         .executableTarget(name: "SwiftFoundation", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftFoundation", swiftSettings: strict),
         .executableTarget(name: "SwiftLocks", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftLocks", swiftSettings: strict),
+        .executableTarget(name: "SwiftCheckpoint", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftCheckpoint", swiftSettings: strict),
         .executableTarget(name: "SwiftStatic", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftStatic", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-static-executable"])]),
         // Tests: a fixture is started, checkpointed, killed, restarted.

@@ -13,6 +13,16 @@ final class Run {
     var environment: [String: String] = ["PATH": Workshop.path, "FIXTURE_GIVEN": "by the driver"]
     private var succeeded = false
 
+    /// Another process in the directory of this one.
+    init(_ fixture: Fixture, as user: Flavour.User, sharing other: Run) throws {
+        self.fixture = fixture
+        self.user = user
+        directory = other.directory
+        starts = 100
+        firstStart = 100
+    }
+    private var firstStart = 0
+
     init(_ fixture: Fixture, as user: Flavour.User) throws {
         self.fixture = fixture
         self.user = user
@@ -47,7 +57,7 @@ final class Run {
     /// For the failure message.
     var story: String {
         var lines = ["fixture: \(fixture), as \(user), in \(directory)"]
-        for index in stride(from: 1, through: starts, by: 1) {
+        for index in stride(from: firstStart + 1, through: starts, by: 1) {
             lines.append("process \(index) printed: \(text(of: path("out.\(index)")))")
             let errors = text(of: path("err.\(index)"))
             if !errors.isEmpty { lines.append("process \(index) said on standard error: \(errors)") }
@@ -110,7 +120,7 @@ final class Run {
     }
 
     struct Answer { var ending: Ending, output: String, errors: String }
-    private var tools = 0
+    private lazy var tools = firstStart
 
     /// Runs a tool to its end, in the run's directory, as the run's user.
     func tool(_ program: String, _ arguments: [String], seconds: Double = 60) throws -> Answer {
@@ -163,3 +173,15 @@ func processTree(below id: pid_t) -> [pid_t] {
     }
     return all
 }
+
+/// The scribes among the children of this process, and the writers that they have made.
+func scribes(below id: pid_t) -> [pid_t] {
+    processTree(below: id).dropFirst().filter { text(of: "/proc/\($0)/comm").hasPrefix("ckpt-scribe") }
+}
+
+/// All scribes of this user.
+func scribes(user: Flavour.User) -> [pid_t] {
+    fileNames("/proc").compactMap { pid_t($0) }.filter { text(of: "/proc/\($0)/comm").hasPrefix("ckpt-scribe") }
+}
+
+func fileNames(_ directory: String) -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted() }

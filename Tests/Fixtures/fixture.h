@@ -75,12 +75,16 @@ __attribute__((unused)) static void fixture_begin(void) {
 
 // Waits until the driver has taken what checkpoints it wants, or restarted the program from one of them.
 // mknod instead of open: no descriptor is open at the checkpoint that the fixture does not speak of.
-__attribute__((unused)) static void fixture_checkpoint_here(void) {
-    fact("READY");
+__attribute__((unused)) static void fixture_wait(void) {
     while (access(fixture_release, F_OK) != 0) {
         mknod(fixture_alive, S_IFREG | 0600, 0);
         fixture_sleep(1);
     }
+}
+
+__attribute__((unused)) static void fixture_checkpoint_here(void) {
+    fact("READY");
+    fixture_wait();
 }
 
 // A thread that does nothing but wait for the driver; for fixtures whose other threads are busy across the checkpoint.

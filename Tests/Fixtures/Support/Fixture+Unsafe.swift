@@ -43,3 +43,5 @@ public func checkpointHere() async throws {
     fact("READY")
     while !isReleased() { try await Task.sleep(for: .milliseconds(1)) }
 }
+
+public func makeDirectory(_ path: String) { _ = unsafe mkdir(path, 0o700) }
