@@ -220,9 +220,6 @@ import Testing
     }
 }
 
-/// Processes called ckpt-scribe whose image lies in this run's directory, or that belong to its program.
-func scribes(of run: Run) -> [pid_t] { scribes(user: run.user).filter { text(of: "/proc/\($0)/status").contains("\nState:") } }
-
 /// Nothing but the image, what is kept of older ones, and what fixture and driver made.
 func expectNoLeftOvers(_ run: Run, in directory: String? = nil, sourceLocation: SourceLocation = #_sourceLocation) throws {
     let names = fileNames(directory ?? run.directory)

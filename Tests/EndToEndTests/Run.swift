@@ -51,7 +51,8 @@ final class Run {
     /// Facts of the third act.
     var facts: String {
         let all = fixture.factsFile.map { text(of: path($0)) } ?? output
-        guard let mark = all.range(of: "READY\n") else { return all }
+        // A restarted process begins behind the first READY.
+        guard fixture.factsFile != nil || starts == firstStart + 1, let mark = all.range(of: "READY\n") else { return all }
         return String(all[mark.upperBound...])
     }
     /// For the failure message.
@@ -179,9 +180,12 @@ func scribes(below id: pid_t) -> [pid_t] {
     processTree(below: id).dropFirst().filter { text(of: "/proc/\($0)/comm").hasPrefix("ckpt-scribe") }
 }
 
-/// All scribes of this user.
-func scribes(user: Flavour.User) -> [pid_t] {
-    fileNames("/proc").compactMap { pid_t($0) }.filter { text(of: "/proc/\($0)/comm").hasPrefix("ckpt-scribe") }
+/// The scribes of programs of this run's fixture, also those that have outlived their program.
+func scribes(of run: Run) -> [pid_t] {
+    let program = run.workshop.directory + "/" + run.fixture.program
+    return fileNames("/proc").compactMap { pid_t($0) }.filter {
+        text(of: "/proc/\($0)/comm").hasPrefix("ckpt-scribe") && (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\($0)/exe")) == program
+    }
 }
 
 func fileNames(_ directory: String) -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted() }

@@ -74,6 +74,7 @@ int main(void) {
     fill(wiped, MIB, 6);
     char *unforked = map(MIB, PROT_READ | PROT_WRITE);
     need(madvise(unforked, MIB, MADV_DONTFORK) == 0);
+    fill(unforked, MIB, 7);
     initialised = 8;
     zeroed = 9;
 
@@ -98,6 +99,7 @@ int main(void) {
     fact_that(memcmp(before, file + 4096, 4096) != 0);
     fact("the code in memory returns %d", ((int (*)(void))executable)());
     fact_that(is_filled(wiped, MIB, 6));
+    fact_that(is_filled(unforked, MIB, 7));
     fact("wipe on fork: %d", has_flag(wiped, "wf"));
     fact("do not fork: %d", has_flag(unforked, "dc"));
     fact("no huge pages: %d", has_flag(sparse, "nh"));

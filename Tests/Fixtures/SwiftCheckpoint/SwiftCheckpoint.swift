@@ -72,7 +72,7 @@ struct Refusal: Error {}
         last.cancel()
         Checkpoint.deferring {
             fact("inside deferring: \(now())")
-            Checkpoint.deferring { raise(SIGUSR1) }
+            Checkpoint.deferring { _ = raise(SIGUSR1) }
             fact("the signal came, and nothing was taken yet")
         }
         after.cancel()

@@ -6,7 +6,7 @@
 //     --user ID            with this user and group, without further groups
 //     --no-proc            the new root has no /proc
 //     --no-user-namespaces the program may make none (user.max_user_namespaces is 0 for it)
-//     --small DIRECTORY    a file system of 1 MiB is mounted there
+//     --small DIRECTORY    a file system of 40 MiB is mounted there
 //
 // Without root it works in a user namespace with the same user id; the program itself has no privilege there.
 #define _GNU_SOURCE
@@ -98,7 +98,7 @@ int main(int count, char **arguments) {
         if (!namespaces) write_file("/proc/sys/user/max_user_namespaces", "0");
     } else must(unshare(CLONE_NEWNS) == 0, "mount namespace");
     must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private mounts");
-    if (small) must(mount("small", small, "tmpfs", 0, "size=1m,mode=1777") == 0, small);
+    if (small) must(mount("small", small, "tmpfs", 0, "size=40m,mode=1777") == 0, small);
     if (data) {
         const char *root = "/mnt";
         must(mount("root", root, "tmpfs", 0, "mode=755") == 0, root);
