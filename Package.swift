@@ -47,7 +47,10 @@ let package = Package(
             "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe", "CheckpointKit", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        ], swiftSettings: strict),
+        ], swiftSettings: strict, linkerSettings: [
+            // The runtime is inside: an installed ckpt needs libc only.
+            .unsafeFlags(["-static-stdlib"]), .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
+        ]),
         .executableTarget(name: "ckpt-restart", dependencies: [
             "CheckpointRestart",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
