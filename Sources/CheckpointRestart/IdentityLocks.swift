@@ -5,8 +5,7 @@ import CheckpointImage
 /// libc compare the id in it with that of the caller (field tests: none of 30 went on).
 ///
 /// Found are: robust lists that are not empty, held pthread mutexes that check their owner (recursive, error-checking,
-/// robust, priority-inheriting), threads that wait for a priority-inheriting futex, and ids that a thread keeps in its
-/// thread-local memory (Dispatch and Swift's `Mutex` do, and write them into locks later).
+/// robust, priority-inheriting), and threads that wait for a priority-inheriting futex.
 /// Not found: a bare futex word with an id in it, held by nobody's list, that nobody waits for; and ids kept elsewhere.
 struct IdentityLocks {
     let image: Image
@@ -20,7 +19,7 @@ struct IdentityLocks {
     /// What holds an id, in words; nil: nothing was found.
     func holder() -> String? {
         for thread in image.threads where !thread.flags.contains(.ended) {
-            if let what = robustList(of: thread) ?? waitForOwner(of: thread) ?? cachedId(of: thread) {
+            if let what = robustList(of: thread) ?? waitForOwner(of: thread) {
                 return "thread \(thread.tid) \(what)"
             }
         }
@@ -41,15 +40,6 @@ struct IdentityLocks {
         guard let registers = thread.registers, registers.values[10] == 202 || registers.values[15] == 202 else { return nil }
         let operation = registers.values[13] & 0x7f
         return [6, 8, 11, 13].contains(operation) ? "waits for a lock that holds its owner's id" : nil
-    }
-
-    /// Thread-local variables of the program and its libraries lie below the thread's control block.
-    private func cachedId(of thread: ThreadState) -> String? {
-        let byteCount = 2048
-        guard thread.fsBase > UInt64(byteCount), thread.fsBase % 4 == 0,
-            let block = memory.read(thread.fsBase - UInt64(byteCount), byteCount: byteCount) else { return nil }
-        let found = stride(from: 0, to: byteCount, by: 4).contains { block.word32(at: $0) == UInt32(bitPattern: thread.tid) }
-        return found ? "keeps its id in thread-local memory, for locks" : nil
     }
 
     private func heldMutex() -> String? {
