@@ -66,9 +66,13 @@ static void find_description(struct ckpt_checkpoint *c, struct ckpt_descriptor *
         }
 }
 
-// A standard stream that the program was given: what 0–2 were at enable().
+// A standard stream that the program was given: what 0–2 were at enable(), or at the restart.
 static int32_t inherited_as(const struct ckpt_descriptor *d) {
     if (d->number > 2) return -1;
+    const struct ckpt_restart_context *restart = &ckpt_state.live.restart;
+    if (restart->restart_count) // the streams of enable() are those of another process
+        return restart->stream_open[d->number] && restart->stream_device[d->number] == d->device
+            && restart->stream_inode[d->number] == d->inode && restart->stream_mode[d->number] == d->mode ? d->number : -1;
     const struct ckpt_inherited_stream *stream = &ckpt_state.plan.inherited[d->number];
     return stream->open && stream->device == d->device && stream->inode == d->inode && stream->mode == d->mode ? d->number : -1;
 }

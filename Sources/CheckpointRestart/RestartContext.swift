@@ -54,6 +54,13 @@ struct RestartContext {
         bytes.append(text: headPath.string.utf8, padded: Int(CKPT_PATH_BYTES))
         bytes.append(contentsOf: environment)
         bytes.append(contentsOf: repeatElement(0, count: Int(CKPT_ENVIRONMENT_BYTES) - environment.count))
+        let streams = (Int32(0)...2).map { number in
+            image.descriptors.contains { $0.number == number && $0.inherited == number } ? FileStatus(number) : nil
+        }
+        for stream in streams { bytes.append(integer: stream?.device ?? 0) }
+        for stream in streams { bytes.append(integer: stream?.inode ?? 0) }
+        for stream in streams { bytes.append(integer: stream?.mode ?? 0) }
+        for stream in streams { bytes.append(integer: UInt32(stream == nil ? 0 : 1)) }
         guard memory.write(bytes, at: address) else { throw RestartContext.failure }
     }
 

@@ -249,6 +249,10 @@ struct ckpt_restart_context {
     uint32_t environment_byte_count;
     char image_path[CKPT_PATH_BYTES];         // where the next checkpoint goes
     char environment[CKPT_ENVIRONMENT_BYTES]; // "K=V\0K=V\0…" of --env
+    // The standard streams that this restart gave the program, as fstat gives them; open 0: the program has its own there.
+    // From now on these are the inherited ones, not those of enable().
+    uint64_t stream_device[3], stream_inode[3];
+    uint32_t stream_mode[3], stream_open[3];
 };
 
 #define CKPT_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " is on disk")
