@@ -15,7 +15,7 @@ LIBRARY := .build/library/libcheckpointkit.so.$(VERSION)
 SWIFT_BUILD := swift build -c release
 CFLAGS ?= -O2 -g -Wall -Wextra
 C_EXAMPLES := $(patsubst Examples/FromC/%.c,.build/examples/%,$(wildcard Examples/FromC/*.c))
-C_BENCHMARKS := $(patsubst Benchmarks/%.c,.build/benchmarks/%,$(wildcard Benchmarks/*.c))
+C_BENCHMARKS := $(patsubst Benchmarks/Programs/%.c,.build/benchmarks/%,$(wildcard Benchmarks/Programs/*.c))
 
 .PHONY: build programs-and-tests stage fixtures c-examples c-benchmarks demo test check soak bench docs install uninstall clean help setup-build setup-demo setup-test setup-bench
 
@@ -41,7 +41,7 @@ bench: setup-bench ## Pause, throughput, restart and idle cost as a table; JSON 
 	$(SWIFT_BUILD)
 	$(MAKE) --no-print-directory stage
 	$(MAKE) --no-print-directory c-benchmarks
-	Scripts/bench
+	$(BIN)/checkpoint-bench
 
 docs: setup-build ## Where the documentation is, and the texts of --help as files in .build/docs
 	$(SWIFT_BUILD)
@@ -98,5 +98,5 @@ define compile
 endef
 .build/examples/%: Examples/FromC/%.c $(LIBRARY)
 	$(compile)
-.build/benchmarks/%: Benchmarks/%.c $(LIBRARY)
+.build/benchmarks/%: Benchmarks/Programs/%.c $(LIBRARY)
 	$(compile)

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension [Double] {
+    var median: Double {
+        let ordered = sorted()
+        guard !ordered.isEmpty else { return .nan }
+        let middle = ordered.count / 2
+        return ordered.count % 2 == 1 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2
+    }
+
+    /// The order statistics that enclose the median with a probability of at least 95 % (sign test; no assumption about the noise).
+    var medianInterval: ClosedRange<Double> {
+        let ordered = sorted()
+        guard ordered.count > 5 else { return (ordered.first ?? .nan)...(ordered.last ?? .nan) }
+        // The greatest `rank` with P(Binomial(n, 1/2) <= rank) <= 2.5 %.
+        var probability = 1.0
+        for _ in ordered { probability /= 2 }
+        var cumulated = probability, rank = 0
+        while true {
+            probability = probability * Double(ordered.count - rank) / Double(rank + 1)
+            guard cumulated + probability <= 0.025 else { break }
+            cumulated += probability
+            rank += 1
+        }
+        return ordered[rank]...ordered[ordered.count - 1 - rank]
+    }
+}

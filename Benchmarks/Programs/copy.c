@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// link: alone
+// copy MIB TIMES: prints the nanoseconds of a memcpy of so much, one line each; one thread, both buffers touched before.
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int main(int count, char **arguments) {
+    if (count != 3) return 64;
+    size_t bytes = (size_t)atol(arguments[1]) << 20;
+    char *from = malloc(bytes), *to = malloc(bytes);
+    if (from == NULL || to == NULL) return 1;
+    memset(from, 1, bytes);
+    memset(to, 2, bytes);
+    for (int turn = atoi(arguments[2]); turn > 0; turn--) {
+        struct timespec start, end;
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        memcpy(to, from, bytes);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        __asm__ volatile("" : : "r"(to) : "memory");
+        printf("%lld\n", (end.tv_sec - start.tv_sec) * 1000000000ll + (end.tv_nsec - start.tv_nsec));
+    }
+    return 0;
+}
