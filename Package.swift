@@ -71,6 +71,7 @@ let package = Package(
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
         .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),
         .executableTarget(name: "Jacobi", dependencies: ["CheckpointKit"], path: "Examples/Jacobi", swiftSettings: strict),
+        .executableTarget(name: "checkpoint-bench", path: "Benchmarks/Driver", swiftSettings: strict),
         // Fixtures in Swift: one kernel feature each, which print what they see.
         .target(name: "FixtureSupport", path: "Tests/Fixtures/Support", swiftSettings: strict),
         .executableTarget(name: "SwiftTasks", dependencies: ["CheckpointKit", "FixtureSupport"], path: "Tests/Fixtures/SwiftTasks", swiftSettings: strict),
