@@ -3,10 +3,18 @@
 import Foundation
 
 @main struct Bench {
-    static func main() throws {
-        let isQuick = CommandLine.arguments.contains("--quick")
-        let place = try Place()
-        defer { place.remove() }
+    static func main() {
+        do {
+            let place = try Place()
+            defer { place.remove() }
+            try measure(in: place, isQuick: CommandLine.arguments.contains("--quick"))
+        } catch {
+            FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func measure(in place: Place, isQuick: Bool) throws {
         let measurements = Measurements(place: place, turns: isQuick ? 3 : 7)
         let sizes = isQuick ? [1, 64] : [1, 64, 256, 1024]
 

@@ -12,13 +12,13 @@ struct Measurements {
     let turns: Int
 
     private func memoryProgram(_ mebibytes: Int, _ mode: String) throws -> Program {
-        let program = try Program(place.benchmark("memory"), ["\(mebibytes)", mode], in: place.work)
+        let program = try Program(place.benchmark("memory"), ["\(mebibytes)", mode])
         guard try program.line() == "ready" else { throw Failure(description: "memory \(mebibytes) \(mode) did not start") }
         return program
     }
 
     private func save(_ program: Program) throws -> Report {
-        let lines = try Program.output(place.program("ckpt"), ["save", "--json", "\(program.pid)"], in: place.work)
+        let lines = try Program.output("/usr/bin/timeout", ["60", place.program("ckpt"), "save", "--json", "\(program.pid)"])
         return try JSONDecoder().decode(Report.self, from: Data(lines.joined(separator: "\n").utf8))
     }
 
@@ -41,7 +41,7 @@ struct Measurements {
             reports.append(report)
             try? FileManager.default.removeItem(atPath: copy)
             let time = try seconds {
-                _ = try Program.output("/bin/dd", ["if=" + report.image, "of=" + copy, "bs=1M", "conv=fsync", "status=none"], in: place.work)
+                _ = try Program.output("/bin/dd", ["if=" + report.image, "of=" + copy, "bs=1M", "conv=fsync", "status=none"])
             }
             dd.append(report.file_byte_count / time)
         }
@@ -66,10 +66,10 @@ struct Measurements {
         var copies: [Double] = []
         // The first one warms the caches and does not count.
         for turn in 0...turns {
-            guard let time = try Program.output(place.benchmark("launch"), [place.program("ckpt-restart"), report.image], in: place.work).first.flatMap(Double.init) else {
+            guard let time = try Program.output("/usr/bin/timeout", ["-s", "KILL", "60", place.benchmark("launch"), place.program("ckpt-restart"), report.image]).first.flatMap(Double.init) else {
                 throw Failure(description: "the restarted program printed nothing")
             }
-            let copy = try Program.output(place.benchmark("copy"), ["\(mebibytes)", "3"], in: place.work).compactMap(Double.init).median
+            let copy = try Program.output(place.benchmark("copy"), ["\(mebibytes)", "3"]).compactMap(Double.init).median
             guard turn > 0 else { continue }
             restarts.append(time)
             copies.append(copy)
@@ -84,7 +84,7 @@ struct Measurements {
         var with: [String: [Double]] = [:], without: [String: [Double]] = [:]
         var order: [String] = []
         func run(_ isEnabled: Bool) throws {
-            for line in try Program.output(place.benchmark("idle"), isEnabled ? [place.library] : [], in: place.work) {
+            for line in try Program.output(place.benchmark("idle"), isEnabled ? [place.library] : []) {
                 let words = line.split(separator: " ")
                 guard words.count == 2, let value = Double(words[1]) else { continue }
                 let name = String(words[0])

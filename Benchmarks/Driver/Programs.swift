@@ -16,6 +16,8 @@ struct Place: Sendable {
         work = build + "/bench.work"
         try? FileManager.default.removeItem(atPath: work)
         try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
+        // Images are written where a program was started.
+        guard FileManager.default.changeCurrentDirectoryPath(work) else { throw Failure(description: "\(work) cannot be entered") }
     }
 
     func benchmark(_ name: String) -> String { build + "/benchmarks/" + name }
@@ -27,20 +29,20 @@ struct Place: Sendable {
 
 /// A process of the benchmark; its standard output is read line by line.
 final class Program {
-    private let process = Process()
-    private let output = Pipe()
+    let pid: Int32
+    private let output: FileHandle
     private var pending = Data()
+    private var status: Int32?
 
-    init(_ path: String, _ arguments: [String], in directory: String) throws {
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: directory)
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        try process.run()
+    init(_ path: String, _ arguments: [String]) throws {
+        guard let pipe = makePipe() else { throw Failure(description: "no pipe") }
+        output = FileHandle(fileDescriptor: pipe.read, closeOnDealloc: true)
+        defer { close(pipe.write) }
+        guard let pid = spawn(path, arguments, output: pipe.write) else {
+            throw Failure(description: "\(path) cannot be started; run make bench")
+        }
+        self.pid = pid
     }
-
-    var pid: Int32 { process.processIdentifier }
 
     /// The next line; nil at the end.
     func line() throws -> String? {
@@ -50,26 +52,28 @@ final class Program {
                 pending.removeSubrange(pending.startIndex...end)
                 return line
             }
-            let more = output.fileHandleForReading.availableData
+            let more = output.availableData
             if more.isEmpty { return nil }
             pending.append(more)
         }
     }
 
     func end() -> Int32 {
-        process.waitUntilExit()
-        return process.terminationStatus
+        if let status { return status }
+        let ended = wait(for: pid)
+        status = ended
+        return ended
     }
 
     func kill() {
-        guard process.isRunning else { return }
+        guard status == nil else { return }
         Foundation.kill(pid, SIGKILL)
-        process.waitUntilExit()
+        _ = end()
     }
 
     /// Runs to the end and returns what was printed.
-    static func output(_ path: String, _ arguments: [String], in directory: String) throws -> [String] {
-        let program = try Program(path, arguments, in: directory)
+    static func output(_ path: String, _ arguments: [String]) throws -> [String] {
+        let program = try Program(path, arguments)
         var lines: [String] = []
         while let line = try program.line() { lines.append(line) }
         let status = program.end()

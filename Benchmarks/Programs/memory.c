@@ -2,9 +2,11 @@
 // memory MIB still|busy: so much anonymous memory, every page different. `busy` writes a tenth of the pages every 100 ms.
 // After a restart with --env START=NANOSECONDS it prints how long ago that was, and ends: its first instruction is in the loop.
 #include <checkpointkit.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 static uint64_t now(void) {
@@ -15,6 +17,8 @@ static uint64_t now(void) {
 
 int main(int count, char **arguments) {
     if (count != 3) return 64;
+    // It ends with the driver.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     size_t pages = (size_t)atol(arguments[1]) * 256;
     int is_busy = strcmp(arguments[2], "busy") == 0;
     uint64_t *memory = aligned_alloc(4096, pages * 4096);
