@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 
-/// Starts a program that has nothing open but its standard streams, in this directory. (Foundation.s Process leaves sockets of its
-/// own open in the child, which a restart would have to refuse.) Standard input is empty, standard error is the driver.s.
+/// Starts a program that has nothing open but its standard streams, in this directory. (Foundation's Process leaves sockets of its
+/// own open in the child, which a restart would have to refuse.) Standard input is empty, standard error is the driver's.
 func spawn(_ path: String, _ arguments: [String], output: Int32) -> Int32? {
     // Safety: the actions and the C strings live until posix_spawn has returned, and are released here.
     var actions = unsafe posix_spawn_file_actions_t()

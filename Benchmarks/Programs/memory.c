@@ -37,7 +37,7 @@ int main(int count, char **arguments) {
         uint64_t time = now();
         const char *start = ckpt_restart_environment("START");
         if (start != NULL) {
-            printf("%llu\n", (unsigned long long)(time - strtoull(start, NULL, 10)));
+            printf("%llu\n", (unsigned long long)(now() - strtoull(start, NULL, 10)));
             return 0;
         }
         if (!is_busy) continue;
