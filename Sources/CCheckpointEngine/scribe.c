@@ -94,6 +94,8 @@ static int freeze(struct ckpt_checkpoint *c) {
     for (;;) {
         int error, hooks = ckpt_load(&ckpt_state.live.hooks) > 0;
         c->has_hooks = hooks;
+        // Order: the after-hooks of the round before have begun and ended, or this round's question would hide theirs.
+        if (hooks) wait_for_after_hooks(c);
         if (hooks && (error = fail(c, CKPT_STEP_HOOK, run_hooks(c))) < 0) return error;
         if ((error = fail(c, CKPT_STEP_FREEZE, ckpt_freeze(c))) < 0) return error;
         if (ckpt_load(&ckpt_state.live.deferrals) == 0) return 0;
@@ -101,7 +103,6 @@ static int freeze(struct ckpt_checkpoint *c) {
         ckpt_thaw(CKPT_COMMAND_DONE);
         if (hooks) end_hooks(CKPT_OUTCOME_CANCELLED);
         if ((error = fail(c, CKPT_STEP_FREEZE, wait_for_deferrals(c))) < 0) return error;
-        if (hooks) wait_for_after_hooks(c);
     }
 }
 

@@ -53,7 +53,10 @@ extension Coordinator {
 
     private func endThread() -> Bool {
         let ends = state.withLock { state in
-            guard !state.needsThread else { return false }
+            // Order: the settings before what is still to do, because `disable()` takes the settings away when the last
+            // checkpoint is over.
+            guard !state.needsThread, engine.live.hookPhase != CKPT_HOOK_AFTER.rawValue,
+                state.deliveredReports >= engine.live.reportCount else { return false }
             isThreadAlive.store(false, ordering: .sequentiallyConsistent)
             return true
         }
