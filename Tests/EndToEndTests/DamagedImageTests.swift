@@ -34,7 +34,7 @@ import Testing
             // A quarter of them in the tables, some in the headers, the rest anywhere.
             let offset = switch turn % 8 {
             case 0: Int(random.next(below: 64))
-            case 1, 2: tables + Int(random.next(below: UInt64(specimen.bytes.count - tables)))
+            case 1, 2: tables.lowerBound + Int(random.next(below: UInt64(tables.count)))
             default: Int(random.next(below: UInt64(specimen.bytes.count)))
             }
             var bytes = specimen.bytes
@@ -50,7 +50,7 @@ import Testing
                     #expect(verified.ending == .exited(65) && verified.errors.hasPrefix("ckpt: \(image): damaged: "), "\(what): \(verified)")
                 }
             } else {
-                #expect(offset >= 64 && offset < tables, "accepted with a change in the tables: \(what)")
+                #expect(offset >= 64 && !tables.contains(offset), "accepted with a change in the tables: \(what)")
                 #expect(answer.ending == specimen.reference.ending && answer.output == specimen.reference.facts && answer.errors == "", "\(what): \(answer)")
             }
         }

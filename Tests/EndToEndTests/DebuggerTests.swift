@@ -22,7 +22,7 @@ import Testing
         #expect(text.components(between: " in wait_for_condition ").count == 4, "\(answer)")
         #expect(text.components(between: " in wait_for_semaphore ").count == 2, "\(answer)")
         #expect(text.components(between: " in wait_for_lock ").count == 2, "\(answer)")
-        #expect(text.components(between: " in main ").count == 1 && text.contains(" in fixture_checkpoint_here "), "\(answer)")
+        #expect(text.components(between: " main (").count == 1 && text.contains(" fixture_checkpoint_here ("), "\(answer)")
         #expect(!text.contains("Backtrace stopped") && !answer.errors.lowercased().contains("warning: core"), "\(answer)")
         run.finish()
     }

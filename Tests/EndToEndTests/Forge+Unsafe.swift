@@ -75,6 +75,9 @@ struct Forge {
         return value
     }
 
-    /// Where the page data ends and the tables begin.
-    var tables: Int { Int(Forge.number(bytes, at: 32, UInt64.self)) }
+    /// The program headers and the notes; behind them is padding.
+    var tables: Range<Int> {
+        let size = Int(Forge.number(bytes, at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.notes_byte_count)!, UInt64.self))
+        return Int(Forge.number(bytes, at: 32, UInt64.self)) ..< notes + size
+    }
 }

@@ -19,12 +19,12 @@ import Testing
         let lines = try output("order").split(separator: "\n").map(String.init)
         // Events come from another task: their order among themselves is told, not among the others.
         #expect(lines.filter { $0.hasPrefix("event: ") } == [
-            "event: saved number 1, with sizes", "event: cancelled: a hook cancelled: the refusing one", "event: saved number 2, with sizes",
+            "event: saved number 1, with sizes", "event: cancelled: a hook cancelled: the refusing one: Refusal()", "event: saved number 2, with sizes",
         ], "\(lines)")
         #expect(lines.filter { !$0.hasPrefix("event: ") } == [
             "before enable: checkpoints are not enabled in this process",
             "before two: now is not possible inside a hook", "before one", "after one: captured", "after two: captured", "now: saved number 1",
-            "before two: now is not possible inside a hook", "before one", "after one: cancelled", "after two: cancelled", "now: a hook cancelled: the refusing one",
+            "before two: now is not possible inside a hook", "before one", "after one: cancelled", "after two: cancelled", "now: a hook cancelled: the refusing one: Refusal()",
             "inside deferring: not possible inside a deferred section", "the signal came, and nothing was taken yet",
             "after one: captured",
             "inside deferring, across a suspension: not possible inside a deferred section",
