@@ -4,9 +4,17 @@
 #include "engine.h"
 #include "ckpt/cpu.h"
 
+// "task/TID/NAME" of a thread that lives: a leader that ended has no memory, directory or descriptors left to speak of.
+static void living_path(struct ckpt_checkpoint *c, const char *name, char *path, size_t byte_count) {
+    char *end = path + byte_count;
+    char *to = ckpt_append_number(ckpt_append(path, end, "task/"), end, (uint64_t)c->live_tid, 10, 1);
+    ckpt_append(ckpt_append(to, end, "/"), end, name);
+}
+
 static uint32_t link_string(struct ckpt_checkpoint *c, const char *name) {
-    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
-    long length = ckpt_read_link(c->proc, name, text, CKPT_PATH_BYTES);
+    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64];
+    living_path(c, name, path, sizeof path);
+    long length = ckpt_read_link(c->proc, path, text, CKPT_PATH_BYTES);
     return length > 0 ? ckpt_string(c, text, (size_t)length) : 0;
 }
 
@@ -24,9 +32,8 @@ static uint64_t stat_field(const char *after_name, int wanted) {
 
 static int read_stat(struct ckpt_checkpoint *c) {
     struct ckpt_process *p = &c->process;
-    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64], *end = path + sizeof path;
-    // A leader that ended has no memory left to speak of: any thread that lives tells the same.
-    ckpt_append(ckpt_append_number(ckpt_append(path, end, "task/"), end, (uint64_t)c->live_tid, 10, 1), end, "/stat");
+    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64];
+    living_path(c, "stat", path, sizeof path);
     long length = ckpt_read_text(c->proc, path, text, 4096);
     if (length < 0) return (int)length;
     while (length > 0 && text[length] != ')') length--;
@@ -48,9 +55,10 @@ static int read_stat(struct ckpt_checkpoint *c) {
 
 static void read_status(struct ckpt_checkpoint *c) {
     struct ckpt_process *p = &c->process;
-    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
+    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64];
     uint64_t number = 0;
-    if (ckpt_read_text(c->proc, "status", text, 8192) < 0) return;
+    living_path(c, "status", path, sizeof path);
+    if (ckpt_read_text(c->proc, path, text, 8192) < 0) return;
     if (ckpt_find_field(text, "Umask:", 8, &number)) p->umask = (uint32_t)number; // since 4.7
     if (ckpt_find_field(text, "ShdPnd:", 16, &number)) p->pending_signals = number;
 }

@@ -68,6 +68,11 @@ struct ckpt_slot {
     uint8_t name[16];
 };
 
+// Ranges that fork does not copy (capture_unforked.c).
+#define CKPT_UNFORKED_MAX 64u
+struct ckpt_unforked { uint64_t start, end; };
+struct ckpt_shadow { uint64_t address; const uint8_t *copy; uint32_t page_count; struct ckpt_shadow *next; };
+
 struct ckpt_state {                 // saved with the program's memory
     struct ckpt_live live;
     struct ckpt_plan plan;
@@ -80,6 +85,8 @@ struct ckpt_state {                 // saved with the program's memory
     uint32_t diverted;              // the path belongs to another run: images go to program.ID.img
     uint64_t previous_park_handler; // glibc's, or 0
     char beacon_name[32];
+    struct ckpt_unforked unforked[CKPT_UNFORKED_MAX];
+    uint32_t unforked_count;
 };
 extern struct ckpt_state ckpt_state;
 extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)
@@ -158,6 +165,8 @@ struct ckpt_checkpoint {
     struct ckpt_timerfd *timerfds; uint32_t timerfd_count;
     struct ckpt_epoll_entry *epolls; uint32_t epoll_count;
     struct ckpt_blob *blobs; uint64_t *blob_memory; uint32_t blob_count; // blob_memory 0: already in the file
+    struct ckpt_shadow *shadows;    // copies of what the child does not have
+    int parent_map;                 // /proc/PID/pagemap of the program's memory, opened before the fork
     struct ckpt_run *runs; uint32_t run_count;
     struct ckpt_segment *segments; uint32_t segment_count;
     uint64_t string_byte_count;     // of the string table; segments lie behind it
@@ -203,8 +212,12 @@ int ckpt_capture_timerfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, c
 int ckpt_capture_epoll(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, size_t byte_count); // "task/T/fd/N" below c->proc
 
+// capture_unforked.c
+int ckpt_capture_unforked(struct ckpt_checkpoint *c);
+int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
+int ckpt_remember_unforked(const struct ckpt_unforked *range);
 // snapshot.c: the copy-on-write child writes the image
-int ckpt_write_image(struct ckpt_checkpoint *c);
+int ckpt_write_image(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
 // pages.c, notes.c
 int ckpt_write_pages(struct ckpt_checkpoint *c);
 int ckpt_write_notes(struct ckpt_checkpoint *c);

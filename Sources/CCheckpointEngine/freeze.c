@@ -134,7 +134,15 @@ static long signal_threads(struct ckpt_checkpoint *c, struct roster *roster, int
             // except what has si_code SI_TIMER (flush_itimer_signals in begin_new_exec). So a signal that is on its way
             // when the program execs is dropped; the check of the memory keeps later ones from being sent.
             info.code = -2;
-            if (ckpt_call(__NR_kcmp, self, c->pid, 1 /* KCMP_VM */, 0, 0) > 0) return -CKPT_ESRCH;
+            // Kernel: a task that has ended, or has another program by now, has other memory. One that is ending vanishes
+            // from the list; the leader stays in it as a zombie.
+            if (tid > 0 && ckpt_call(__NR_kcmp, self, tid, 1 /* KCMP_VM */, 0, 0) > 0) {
+                if (proc_tid != c->proc_pid || thread_state(c, proc_tid) != 'Z') continue;
+                roster->threads[roster->count++] = (struct known_thread){proc_tid, tid, 2};
+                roster->parked++;
+                roster->ended_leader = 1;
+                continue;
+            }
             info.value = COOKIE_MARK | epoch;
             // Kernel: only rt_tgsigqueueinfo, never a plain tgkill: glibc's own handler of 33 crashes on one it did not expect.
             long result = tid < 0 ? -CKPT_ESRCH : ckpt_call(__NR_rt_tgsigqueueinfo, c->pid, tid, CKPT_PARK_SIGNAL, &info);

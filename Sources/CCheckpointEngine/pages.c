@@ -147,11 +147,27 @@ static int write_range(struct writer *w, const struct ckpt_mapping *m, uint64_t 
     return 0;
 }
 
+// Content that fork did not copy, from the copies made in the freeze. They are chained backwards.
+static int write_shadows(struct writer *w, const struct ckpt_mapping *m) {
+    for (uint64_t at = m->start; at < m->end;) {
+        const struct ckpt_shadow *next = NULL; // the first copy at or behind `at`
+        for (const struct ckpt_shadow *shadow = w->c->shadows; shadow; shadow = shadow->next)
+            if (shadow->address >= at && shadow->address < m->end && (!next || shadow->address < next->address)) next = shadow;
+        if (!next) break;
+        int error = next->page_count ? write_pages(w, next->address, next->copy, next->page_count) : 0;
+        if (error < 0) return error;
+        at = next->address + (uint64_t)(next->page_count ? next->page_count : 1) * CKPT_PAGE_SIZE;
+    }
+    end_segment(w);
+    return 0;
+}
+
 static int write_mapping(struct writer *w, uint32_t index) {
     const struct ckpt_mapping *m = &w->c->mappings[index];
     int error = begin_segment(w, m->start, m->end, index);
     if (error < 0) return error;
     if (m->kind == CKPT_MAPPING_ARENA || m->kind == CKPT_MAPPING_VVAR || m->kind == CKPT_MAPPING_OTHER) { end_segment(w); return 0; }
+    if (m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) return write_shadows(w, m);
     for (uint64_t at = m->start; at < m->end;) {
         uint64_t left = (m->end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < MAP_ENTRIES ? (uint32_t)left : MAP_ENTRIES;

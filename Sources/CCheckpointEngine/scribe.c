@@ -13,7 +13,7 @@ static struct ckpt_checkpoint *begin(void) {
     c->strings = (struct ckpt_bump){ckpt_arena + CKPT_STRINGS_OFFSET, 1, CKPT_STRINGS_BYTES};
     *(char *)(ckpt_arena + CKPT_STRINGS_OFFSET) = 0;
     c->actions = (struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET);
-    c->proc = c->output = c->directory = -1;
+    c->proc = c->output = c->directory = c->parent_map = -1;
     c->pid = ckpt_state.pid;
     ckpt_memcpy(c->image_path, ckpt_state.plan.image_path, CKPT_PATH_BYTES);
     return c;
@@ -44,9 +44,20 @@ static int fail(struct ckpt_checkpoint *c, uint32_t step, int error) {
     return error;
 }
 
+// The checkpoint thread answers IDLE when the after-hooks have run: before that no other round of hooks may begin.
+static void wait_for_after_hooks(struct ckpt_checkpoint *c) {
+    struct ckpt_live *live = &ckpt_state.live;
+    for (;;) {
+        uint32_t seen = ckpt_load(&live->event);
+        if (ckpt_load(&live->hook_phase) != CKPT_HOOK_AFTER || ckpt_call(__NR_getppid) != c->pid) return;
+        ckpt_futex_wait(&live->event, seen, 100000000);
+    }
+}
+
 // Asks the checkpoint thread to run the before-hooks and waits for its answer.
 static int run_hooks(struct ckpt_checkpoint *c) {
     struct ckpt_live *live = &ckpt_state.live;
+    wait_for_after_hooks(c);
     ckpt_store(&live->hook_phase, CKPT_HOOK_BEFORE);
     ckpt_engine_announce();
     for (;;) {
@@ -63,16 +74,6 @@ static void end_hooks(uint32_t outcome) {
     live->hook_outcome = outcome;
     ckpt_store(&live->hook_phase, CKPT_HOOK_AFTER);
     ckpt_engine_announce();
-}
-
-// The checkpoint thread answers IDLE when the after-hooks have run: before that no other round of hooks may begin.
-static void wait_for_after_hooks(struct ckpt_checkpoint *c) {
-    struct ckpt_live *live = &ckpt_state.live;
-    for (;;) {
-        uint32_t seen = ckpt_load(&live->event);
-        if (ckpt_load(&live->hook_phase) != CKPT_HOOK_AFTER || ckpt_call(__NR_getppid) != c->pid) return;
-        ckpt_futex_wait(&live->event, seen, 100000000);
-    }
 }
 
 // Some thread is inside `deferring`: waits until the last has left and has asked again, which this checkpoint answers.
@@ -114,19 +115,21 @@ static int capture(struct ckpt_checkpoint *c) {
     if (error == 0) error = ckpt_capture_mappings(c);
     if (error == 0) error = ckpt_capture_threads(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
+    if (error == 0) error = ckpt_capture_unforked(c);
     while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE) ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
     c->action_count = 64;
     return error;
 }
 
+struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count; struct ckpt_unforked missing; };
+
 static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) {
-    struct { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count; uint64_t sum; } result;
-    result.error = -CKPT_ECANCELED;
-    result.step = CKPT_STEP_DIED;
+    struct result result;
     long got;
     do got = ckpt_read(results, &result, sizeof result); while (got == -CKPT_EINTR);
     if (got != (long)sizeof result) { result.error = -CKPT_ECANCELED; result.step = CKPT_STEP_DIED; }
-    ckpt_call(__NR_wait4, writer, NULL, 0x40000000, NULL);
+    ckpt_call(__NR_wait4, writer, NULL, 0x40000000 /* __WALL */, NULL);
+    if (result.error == -CKPT_EAGAIN && ckpt_remember_unforked(&result.missing) == 0) return -CKPT_EAGAIN;
     if (result.error < 0) return fail(c, result.step, result.error);
     c->page_byte_count = result.page_byte_count;
     c->memory_byte_count = result.memory_byte_count;
@@ -145,10 +148,11 @@ static void be_writer(struct ckpt_checkpoint *c, int results, long scribe) {
     live->hook_phase = CKPT_HOOK_IDLE;
     live->restart_count++;
     live->event++;
-    int error = ckpt_write_image(c);
-    struct { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count; uint64_t sum; } result = {
-        error, c->step ? c->step : CKPT_STEP_WRITE, c->page_byte_count, c->memory_byte_count, 0,
-    };
+    struct result result = {0, 0, 0, 0, {0, 0}};
+    result.error = ckpt_write_image(c, &result.missing);
+    result.step = c->step ? c->step : CKPT_STEP_WRITE;
+    result.page_byte_count = c->page_byte_count;
+    result.memory_byte_count = c->memory_byte_count;
     ckpt_write(results, &result, sizeof result);
     ckpt_exit_group(0);
 }
@@ -199,6 +203,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     if (error == 0) {
         ckpt_close(results[1]);
         error = wait_for_writer(c, writer, results[0]);
+        ckpt_close(results[0]);
     }
     if (error == 0) error = ckpt_commit(c);
     c->report.write_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - thawed_ns;
@@ -207,6 +212,11 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
         if (c->has_hooks) end_hooks(CKPT_OUTCOME_FAILED);
     }
     return error;
+}
+
+static void close_descriptors(struct ckpt_checkpoint *c) {
+    const int descriptors[] = {c->proc, c->output, c->directory, c->parent_map};
+    for (unsigned i = 0; i < sizeof descriptors / sizeof *descriptors; i++) if (descriptors[i] >= 0) ckpt_close(descriptors[i]);
 }
 
 #define REQUESTERS_MAX CKPT_NONCES
@@ -303,6 +313,15 @@ void ckpt_scribe(void) {
         struct ckpt_checkpoint *c = begin();
         if (requesters->path[0]) ckpt_memcpy(c->image_path, requesters->path, CKPT_PATH_BYTES);
         int error = take(c, exit_after);
+        while (error == -CKPT_EAGAIN && c->step == CKPT_STEP_NONE) {
+            // Memory was found that fork does not copy: now it is known, and the next freeze copies it.
+            if (exit_after) ckpt_thaw(CKPT_COMMAND_DONE);
+            if (exit_after && c->has_hooks) end_hooks(CKPT_OUTCOME_CANCELLED);
+            close_descriptors(c);
+            c = begin();
+            if (requesters->path[0]) ckpt_memcpy(c->image_path, requesters->path, CKPT_PATH_BYTES);
+            error = take(c, exit_after);
+        }
         report(c, error, requesters);
         ckpt_call(__NR_close_range, 0, ~0u, 0);
         // Give the memory of this checkpoint back.

@@ -19,9 +19,12 @@ static int write_blobs(struct ckpt_checkpoint *c) {
     return 0;
 }
 
-int ckpt_write_image(struct ckpt_checkpoint *c) {
+// -EAGAIN: memory that this child does not have and the freeze did not copy, in *missing.
+int ckpt_write_image(struct ckpt_checkpoint *c, struct ckpt_unforked *missing) {
+    int error = ckpt_find_unforked(c, missing);
+    if (error < 0) return error;
     ckpt_output_begin(c);
-    int error = write_blobs(c);
+    error = write_blobs(c);
     if (error == 0) error = ckpt_write_pages(c);
     if (error == 0) error = ckpt_write_notes(c);
     if (error == 0) error = ckpt_output_finish(c);

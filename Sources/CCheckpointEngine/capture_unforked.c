@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory that a fork does not copy: MADV_DONTFORK (the child has no such mapping) and MADV_WIPEONFORK (the child's is empty).
+// Signal time: safe. Copies into the arena while the program is frozen; looks into the copy-on-write child's own /proc.
+//
+// maps does not show these advices, and smaps, which does, walks all page tables under the lock that the program's mmap
+// needs (40 ms for 1 GiB). So the child looks, at itself: what it does not have is DONTFORK; what is empty in the child and
+// not in the parent may be WIPEONFORK, and only then smaps is read. Ranges found that the freeze did not copy are reported,
+// remembered, and the checkpoint is taken again: once in the life of most programs that have any.
+#include "engine.h"
+
+#define POPULATED (3ull << 62) // present or swapped
+#define ENTRIES 4096u
+
+static struct ckpt_unforked *find_known(uint64_t start, uint64_t end) {
+    for (uint32_t i = 0; i < ckpt_state.unforked_count; i++)
+        if (ckpt_state.unforked[i].start <= start && end <= ckpt_state.unforked[i].end) return &ckpt_state.unforked[i];
+    return NULL;
+}
+
+int ckpt_remember_unforked(const struct ckpt_unforked *range) {
+    if (find_known(range->start, range->end)) return -CKPT_EINVAL_ERRNO; // it was copied, and yet is missing
+    if (ckpt_state.unforked_count == CKPT_UNFORKED_MAX) return -CKPT_ENOSPC;
+    ckpt_state.unforked[ckpt_state.unforked_count++] = *range;
+    return 0;
+}
+
+static int copy_pages(struct ckpt_checkpoint *c, uint64_t address, uint32_t page_count, int memory) {
+    struct ckpt_shadow *shadow = ckpt_take(&c->tables, sizeof *shadow);
+    uint8_t *copy = ckpt_take(&c->tables, (uint64_t)page_count * CKPT_PAGE_SIZE);
+    if (!copy || !shadow) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
+    *shadow = (struct ckpt_shadow){address, copy, page_count, c->shadows};
+    for (uint32_t done = 0; done < page_count; done++)
+        if (ckpt_pread(memory, copy + (uint64_t)done * CKPT_PAGE_SIZE, CKPT_PAGE_SIZE, address + (uint64_t)done * CKPT_PAGE_SIZE) != CKPT_PAGE_SIZE) {
+            shadow->page_count = done; // a guard page: nothing there
+            break;
+        }
+    c->shadows = shadow;
+    return 0;
+}
+
+// In the freeze: the ranges known from earlier checkpoints.
+int ckpt_capture_unforked(struct ckpt_checkpoint *c) {
+    c->shadows = NULL;
+    c->parent_map = (int)ckpt_open("/proc/self/pagemap", 02000000, 0);
+    if (ckpt_state.unforked_count == 0) return 0;
+    uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
+    int memory = (int)ckpt_open("/proc/self/mem", 02000000, 0), error = 0;
+    if (memory < 0 || c->parent_map < 0) return memory < 0 ? memory : c->parent_map;
+    for (uint32_t i = 0; i < ckpt_state.unforked_count && error == 0; i++)
+        for (uint64_t at = ckpt_state.unforked[i].start; at < ckpt_state.unforked[i].end && error == 0;) {
+            uint64_t left = (ckpt_state.unforked[i].end - at) / CKPT_PAGE_SIZE;
+            uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
+            if (ckpt_pread(c->parent_map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) break;
+            for (uint32_t k = 0; k < count && error == 0; k++) {
+                uint32_t first = k;
+                while (k < count && (entries[k] & POPULATED) && k - first < CKPT_RUN_PAGES_MAX) k++;
+                if (k > first) error = copy_pages(c, at + (uint64_t)first * CKPT_PAGE_SIZE, k - first, memory), k--;
+            }
+            at += (uint64_t)count * CKPT_PAGE_SIZE;
+        }
+    ckpt_close(memory);
+    return error;
+}
+
+static int is_populated(int map, uint64_t start, uint64_t end) {
+    uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
+    for (uint64_t at = start; at < end;) {
+        uint64_t left = (end - at) / CKPT_PAGE_SIZE;
+        uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
+        if (ckpt_pread(map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
+        for (uint32_t k = 0; k < count; k++) if (entries[k] & POPULATED) return 1;
+        at += (uint64_t)count * CKPT_PAGE_SIZE;
+    }
+    return 0;
+}
+
+static void mark(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t flag) {
+    for (uint32_t i = 0; i < c->mapping_count; i++)
+        if (c->mappings[i].start >= start && c->mappings[i].end <= end && c->mappings[i].kind != CKPT_MAPPING_ARENA) c->mappings[i].flags |= flag;
+}
+
+// Reads smaps of this process: a line "START-END …" begins a mapping, "VmFlags: … wf …" says how it is advised.
+static int find_wiped(struct ckpt_checkpoint *c) {
+    long file = ckpt_open("/proc/self/smaps", 02000000, 0);
+    if (file < 0) return (int)file;
+    char *line = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), *buffer = line + 65536;
+    uint64_t start = 0, end = 0;
+    size_t used = 0;
+    long got;
+    while ((got = ckpt_read((int)file, buffer, 65536)) > 0)
+        for (long i = 0; i < got; i++) {
+            if (buffer[i] != '\n') {
+                if (used < 65535) line[used++] = buffer[i];
+                continue;
+            }
+            line[used] = 0;
+            used = 0;
+            uint64_t number;
+            const char *after = ckpt_number(line, 16, &number);
+            if (after != line && *after == '-') {
+                start = number;
+                ckpt_number(after + 1, 16, &end);
+            } else if (ckpt_same(line, "VmFlags:", 8)) {
+                for (const char *flag = line + 8; *flag; flag++)
+                    if (flag[0] == ' ' && flag[1] == 'w' && flag[2] == 'f') mark(c, start, end, CKPT_MAPPING_WIPE_ON_FORK);
+            }
+        }
+    ckpt_close((int)file);
+    return got < 0 ? (int)got : 0;
+}
+
+// In the child: marks what fork did not copy. -EAGAIN: a range that the freeze did not copy, in *missing.
+int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing) {
+    int map = (int)ckpt_open("/proc/self/pagemap", 02000000, 0), suspicious = 0;
+    if (map < 0 || c->parent_map < 0) return map < 0 ? map : c->parent_map;
+    for (uint32_t i = 0; i < c->mapping_count; i++) {
+        struct ckpt_mapping *m = &c->mappings[i];
+        if (m->kind != CKPT_MAPPING_ANONYMOUS && m->kind != CKPT_MAPPING_HEAP && m->kind != CKPT_MAPPING_FILE) continue;
+        // Kernel: msync with MS_ASYNC does nothing, but says ENOMEM where nothing is mapped.
+        if (ckpt_call(__NR_msync, m->start, m->end - m->start, 1) == -CKPT_ENOMEM) m->flags |= CKPT_MAPPING_DONT_FORK;
+        else if (m->kind != CKPT_MAPPING_FILE && !is_populated(map, m->start, m->end) && is_populated(c->parent_map, m->start, m->end)) suspicious = 1;
+    }
+    ckpt_close(map);
+    int error = suspicious ? find_wiped(c) : 0;
+    for (uint32_t i = 0; i < c->mapping_count && error == 0; i++) {
+        const struct ckpt_mapping *m = &c->mappings[i];
+        if (!(m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) || m->kind == CKPT_MAPPING_ARENA) continue;
+        if (find_known(m->start, m->end)) continue;
+        *missing = (struct ckpt_unforked){m->start, m->end};
+        error = -CKPT_EAGAIN;
+    }
+    return error;
+}
