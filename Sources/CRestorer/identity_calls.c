@@ -121,3 +121,19 @@ int64_t ckpt_identity_held_mutex(const void *bytes, uint64_t byte_count, const i
     }
     return -1;
 }
+
+int64_t ckpt_identity_next_word(const void *bytes, uint64_t byte_count, uint64_t start, const int32_t *tids, uint32_t tid_count) {
+    const uint32_t *words = bytes;
+    uint32_t low = UINT32_MAX, high = 0;
+    for (uint32_t i = 0; i < tid_count; i++) {
+        if ((uint32_t)tids[i] < low) low = (uint32_t)tids[i];
+        if ((uint32_t)tids[i] > high) high = (uint32_t)tids[i];
+    }
+    for (uint64_t i = start / 4; i < byte_count / 4; i++) {
+        uint32_t id = words[i] & 0x3fffffffu;
+        if (id - low > high - low) continue;
+        for (uint32_t k = 0; k < tid_count; k++)
+            if ((uint32_t)tids[k] == id) return (int64_t)(i * 4);
+    }
+    return -1;
+}

@@ -93,8 +93,8 @@ RESTORER static void execute(struct ckpt_restart_plan *plan, uint64_t operations
             if (operation->substitute & CKPT_RESTART_OWN_PID(i)) arguments[i] = call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
         }
         if (operation->number == CKPT_RESTART_POKE) {
-            if (arguments[2] == 4) *(volatile uint32_t *)arguments[0] = (uint32_t)arguments[1];
-            else *(volatile uint64_t *)arguments[0] = arguments[1];
+            if (arguments[2] == 4) *(volatile uint32_t *)arguments[0] = (uint32_t)(arguments[1] | arguments[3]);
+            else *(volatile uint64_t *)arguments[0] = arguments[1] | arguments[3];
             continue;
         }
         uint64_t result = call(operation->number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);

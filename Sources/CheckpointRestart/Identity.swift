@@ -13,6 +13,8 @@ package struct EnteredIdentity: Sendable {
     package let dropCapabilities: Bool
     /// What is different for the program, in words; nil: nothing.
     package let remark: String?
+    /// With new ids: where the program keeps the old ones, for each thread to correct.
+    package var keptIds: [KeptId] = []
 }
 
 /// Process and thread ids of the program.
@@ -188,12 +190,14 @@ package enum Identity {
     /// This process becomes the program, as it is.
     private static func enterNew(_ image: Image, _ options: RestartOptions, reason: String?) throws(RestartFailure) -> EnteredIdentity {
         let remark = "the program runs with new process ids" + (reason.map { ": \($0)" } ?? "")
-        if let holder = IdentityLocks(image).holder(), !options.force {
+        let locks = IdentityLocks(image)
+        let kept = KeptId.all(in: image)
+        if let holder = locks.holder() ?? kept.contended, !options.force {
             throw RestartFailure(
                 kind: .unsupported, what: "\(holder), which new process ids would break" + (reason.map { "; ids can not be kept: \($0)" } ?? ""),
                 remedy: "restart where user namespaces are allowed or as root")
         }
         if reason != nil && !options.isQuiet { SmallFile.tell("ckpt-restart: \(image.path): note: \(remark)\n") }
-        return EnteredIdentity(mode: 2, dropCapabilities: Capability.comeFromFile, remark: remark)
+        return EnteredIdentity(mode: 2, dropCapabilities: Capability.comeFromFile, remark: remark, keptIds: kept.ids)
     }
 }

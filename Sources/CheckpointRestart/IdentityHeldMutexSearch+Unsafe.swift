@@ -2,6 +2,24 @@
 import CRestorer
 
 enum HeldMutexSearch {
+    /// Offsets of all words that are, but for their two highest bits, the id of one of the threads.
+    static func words(in bytes: [UInt8], ids: [Int32]) -> [Int] {
+        var found: [Int] = []
+        var start: Int64 = 0
+        while true {
+            // Safety: both arrays are held for the call, which reads no more than the counts say.
+            start = unsafe bytes.withUnsafeBytes { bytes in
+                unsafe ids.withUnsafeBufferPointer { ids in
+                    unsafe ckpt_identity_next_word(
+                        bytes.baseAddress, UInt64(bytes.count), UInt64(start), ids.baseAddress, UInt32(ids.count))
+                }
+            }
+            if start < 0 { return found }
+            found.append(Int(start))
+            start += 4
+        }
+    }
+
     /// The first mutex in these bytes of the image that one of the threads holds and that checks its owner.
     static func first(in descriptor: Int32, offset: UInt64, byteCount: UInt64, ids: [Int32]) -> (address: UInt64, id: Int32)? {
         var bytes = [UInt8](repeating: 0, count: Int(byteCount))

@@ -29,8 +29,8 @@ package struct Operation {
     }
 
     /// Writes the caller's own thread id.
-    package static func placeThreadId(at address: UInt64) -> Operation {
-        var operation = Operation(CKPT_RESTART_STEP_PLACE_ID, .gettid, [address, 0, 4], substitute: 1 << 1)
+    package static func placeThreadId(at address: UInt64, flags: UInt32 = 0) -> Operation {
+        var operation = Operation(CKPT_RESTART_STEP_PLACE_ID, .gettid, [address, 0, 4, UInt64(flags)], substitute: 1 << 1)
         operation.number = 0xffff_ffff
         return operation
     }

@@ -20,7 +20,10 @@ enum Threads {
             let ends = thread.flags.contains(.ended)
             if !ends { try checkFrame(thread, memory) }
             var operations = ends ? endedOperations(thread, &block) : livingOperations(thread, &block)
-            if !ends && !identity.setThreadIds { operations += newId(thread, memory) }
+            if !ends && !identity.setThreadIds {
+                operations += newId(thread, memory)
+                operations += identity.keptIds.filter { $0.tid == thread.tid }.map { .placeThreadId(at: $0.address, flags: $0.flags) }
+            }
             if identity.dropCapabilities { operations.append(rights.drop) }
             if !ends { operations += Signals.queued(thread) }
             threads.append(PlannedThread(

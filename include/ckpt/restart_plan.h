@@ -53,7 +53,7 @@ enum ckpt_restart_check {
     CKPT_RESTART_SUCCESS = 1,   // the result is no error
     CKPT_RESTART_EQUAL = 2,     // the result is `expected`
 };
-// A number that is no system call: writes the low `arguments[2]` (4 or 8) bytes of arguments[1] at arguments[0].
+// A number that is no system call: writes the low `arguments[2]` (4 or 8) bytes of arguments[1] | arguments[3] at arguments[0].
 #define CKPT_RESTART_POKE 0xffffffffu
 // In `substitute`: argument i is the caller's own thread id (bit i), or its process id (bit 8 + i).
 #define CKPT_RESTART_OWN_TID(i) (1u << (i))

@@ -20,4 +20,8 @@ int64_t ckpt_identity_receive(int32_t socket, int32_t *message, int32_t *descrip
 // Offset of the first pthread mutex in these bytes that one of the threads holds and whose kind makes libc or the kernel
 // compare its owner with the caller; -1: none. glibc, x86-64: lock, count, owner, nusers, kind, each 32 bits.
 int64_t ckpt_identity_held_mutex(const void *bytes, uint64_t byte_count, const int32_t *tids, uint32_t tid_count);
+
+// Offset of the next word of 32 bits from `start` on that is the id of one of the threads, whatever its two highest bits
+// (the kernel's FUTEX_WAITERS and FUTEX_OWNER_DIED); -1: none.
+int64_t ckpt_identity_next_word(const void *bytes, uint64_t byte_count, uint64_t start, const int32_t *tids, uint32_t tid_count);
 #endif
