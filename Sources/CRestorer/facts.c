@@ -2,10 +2,24 @@
 // What plan time needs of C. Plan time.
 #include "include/ckpt_restorer.h"
 #include <cpuid.h>
+#include <stdlib.h>
+#include <unistd.h>
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
 #define HAS_RSEQ 1
 #endif
+
+static int argument_count;
+static char **arguments;
+
+// Before the constructors of Swift's runtime: without /proc it finds neither its own path, and then aborts, nor the arguments.
+__attribute__((constructor(101))) static void begin(int count, char **values) {
+    argument_count = count;
+    arguments = values;
+    if (access("/proc/self/exe", F_OK) != 0) setenv("SWIFT_ROOT", "/", 1);
+}
+
+const char *ckpt_argument(uint32_t index) { return index < (uint32_t)argument_count ? arguments[index] : NULL; }
 
 int64_t ckpt_system_call(int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f) {
     int64_t result;

@@ -9,7 +9,7 @@ enum Layout {
 
     static func operation(image: Image, block: inout RestartBlock) throws(RestartFailure) -> Operation {
         let process = image.process
-        try check(process)
+        try check(process, auxiliaryByteCount: image.auxiliaryVector.count)
         var bytes: [UInt8] = []
         for address in [
             process.startCode, process.endCode, process.startData, process.endData, process.startBrk, process.brk, process.startStack,
@@ -23,7 +23,7 @@ enum Layout {
     }
 
     /// What the kernel would refuse behind the point of no return: prctl_set_mm in kernel/sys.c.
-    private static func check(_ process: ProcessState) throws(RestartFailure) {
+    private static func check(_ process: ProcessState, auxiliaryByteCount: Int) throws(RestartFailure) {
         do throws(Errno) {
             var size = [UInt8](repeating: 0, count: 8)
             _ = try Kernel.withBytes(&size) { address throws(Errno) in try Kernel.call(.prctl, setMM, mapSize, address) }
@@ -39,6 +39,12 @@ enum Layout {
         ]
         guard isOrdered, addresses.allSatisfy({ $0 >= 65536 && $0 < Memory.end }) else {
             throw RestartFailure(kind: .damaged, what: "the layout of memory contradicts itself", remedy: "use an older image")
+        }
+        // Kernel: AT_VECTOR_SIZE words, 52 in older kernels; a vector that another kernel made may be longer than this one's.
+        let own = Kernel.file("/proc/self/auxv")?.count ?? 0
+        if auxiliaryByteCount > max(416, own) {
+            throw RestartFailure(kind: .unsupported, what: "this kernel keeps no auxiliary vector of \(auxiliaryByteCount) bytes",
+                remedy: "restart on a kernel as new as the one then")
         }
         let dataLimit = limit(2)
         if process.brk - process.startBrk + process.endData - process.startData > dataLimit {

@@ -75,7 +75,7 @@ struct RestartCommand: ParsableCommand {
     static func start() -> Never {
         let command: RestartCommand
         do {
-            command = try parse()
+            command = try parse(Arguments.all())
         } catch {
             let status = exitCode(for: error)
             if status == .success { exit(withError: error) }  // --help, --version

@@ -28,5 +28,8 @@ uint32_t ckpt_processor_word(uint32_t index);
 uint64_t ckpt_processor_features(void);
 uint32_t ckpt_processor_xsave_byte_count(void);
 
+// Argument `index` of this program, 0 its name; NULL behind the last.
+const char *ckpt_argument(uint32_t index);
+
 const char *ckpt_restart_step_text(uint32_t step);
 #endif
