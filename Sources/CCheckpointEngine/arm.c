@@ -86,15 +86,16 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
     int error = signal_is_free(plan->signal);
     if (error == 0 && plan->exit_signal) error = plan->exit_signal == plan->signal ? -CKPT_EINVAL_ERRNO : signal_is_free(plan->exit_signal);
     if (error < 0) return error;
-    if (ckpt_arena && ckpt_make_ready() < 0) {
+    int disarmed = state->disarmed && state->pid == (int32_t)ckpt_getpid();
+    if (ckpt_arena && !disarmed && ckpt_make_ready() < 0) {
         // A forked child that enables checkpoints for itself: nothing of its parent's arena is its own.
         ckpt_call(__NR_munmap, ckpt_arena, CKPT_ARENA_BYTES);
         ckpt_arena = 0;
         state->beacon = 0;
         ckpt_memset(&state->live, 0, sizeof state->live);
     }
-    int first = ckpt_arena == 0;
-    if (first && (error = ckpt_make_arena()) < 0) return error;
+    int first = disarmed || ckpt_arena == 0;
+    if (ckpt_arena == 0 && (error = ckpt_make_arena()) < 0) return error;
     if (!first && (plan->signal != state->plan.signal || plan->exit_signal != state->plan.exit_signal)) {
         remove_trigger(state->plan.signal);
         remove_trigger(state->plan.exit_signal);
@@ -117,6 +118,7 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         state->diverted = 0;
     }
     if ((error = ckpt_install_park_handler()) < 0) return error;
+    state->disarmed = 0;
     ckpt_store(&ckpt_control()->armed, 1);
     ckpt_store(&state->live.armed, 1);
     // Order: the triggers last, because a signal may arrive at once.
@@ -127,11 +129,21 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
 
 int ckpt_engine_disarm(void) {
     struct ckpt_state *state = &ckpt_state;
-    if (!ckpt_arena) return -CKPT_EINVAL_ERRNO;
+    if (!ckpt_arena || state->disarmed) return -CKPT_EINVAL_ERRNO;
     remove_trigger(state->plan.signal);
     remove_trigger(state->plan.exit_signal);
-    while (ckpt_make_ready() == 0 && (ckpt_load(&ckpt_control()->work) != CKPT_WORK_IDLE || ckpt_load(&ckpt_control()->inside) > 0))
+    for (;;) {
+        uint64_t mask = ckpt_block_signals();
+        ckpt_lock();
+        int idle = ckpt_make_ready() < 0
+            || (ckpt_load(&ckpt_control()->work) == CKPT_WORK_IDLE && ckpt_load(&ckpt_control()->inside) == 0);
+        // Order: under the lock, so that a request of another thread finds the engine either armed or not.
+        if (idle) ckpt_store(&ckpt_control()->armed, 0);
+        ckpt_unlock();
+        ckpt_restore_signals(mask);
+        if (idle) break;
         ckpt_engine_wait_event(ckpt_load(&state->live.event), 1000000);
+    }
     struct ckpt_kernel_action now;
     if (ckpt_sigaction(CKPT_PARK_SIGNAL, NULL, &now) == 0 && now.handler == (uint64_t)ckpt_park_entry) {
         // glibc's action is restored with its own flags; without one before us, the default.
@@ -141,11 +153,10 @@ int ckpt_engine_disarm(void) {
         ckpt_sigaction(CKPT_PARK_SIGNAL, &before, NULL);
     }
     ckpt_reap_scribe();
-    uint64_t arena = ckpt_arena;
     ckpt_store(&state->live.armed, 0);
-    ckpt_store(&ckpt_arena, 0);
-    state->arena = 0;
-    ckpt_call(__NR_munmap, arena, CKPT_ARENA_BYTES);
+    state->disarmed = 1;
+    // The memory is given back, the addresses stay reserved: other threads may be on their way through the lock in there.
+    ckpt_call(__NR_madvise, ckpt_arena, CKPT_ARENA_BYTES, 4 /* MADV_DONTNEED */);
     lower_beacon();
     ckpt_engine_announce();
     return 0;

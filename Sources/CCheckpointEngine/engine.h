@@ -84,6 +84,7 @@ struct ckpt_state {                 // saved with the program's memory
     int32_t pid;
     uint32_t diverted;              // the path belongs to another run: images go to program.ID.img
     uint64_t previous_park_handler; // glibc's, or 0
+    uint32_t disarmed;              // the arena is mapped, empty and nobody's
     char beacon_name[32];
     struct ckpt_unforked unforked[CKPT_UNFORKED_MAX];
     uint32_t unforked_count;

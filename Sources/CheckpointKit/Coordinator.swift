@@ -77,6 +77,13 @@ package final class Coordinator: Sendable {
         }
     }
 
+    /// The notes of an image of this moment, or a negative errno.
+    func survey() throws(CheckpointError) -> (notes: [UInt8], errno: Int32) {
+        guard !CurrentThread.isInHook else { throw .insideHook }
+        guard !isDeferring else { throw .insideDeferring }
+        return arming.withLock { _ in Engine.survey() }
+    }
+
     private func disarm() {
         guard state.withLock({ $0.settings != nil }) else { return }
         _ = engine.disarm()

@@ -17,9 +17,11 @@ extension Checkpoint {
     ///
     /// The same capture that a checkpoint makes, without a freeze and without pages, judged by the same rules that
     /// `ckpt-restart` goes by. Costs some milliseconds, more with many mappings and descriptors.
-    /// - Throws: ``CheckpointError/systemFailure(step:errno:)`` when /proc of this process cannot be read.
+    /// Waits for a checkpoint that is under way.
+    /// - Throws: ``CheckpointError/systemFailure(step:errno:)`` when /proc of this process cannot be read;
+    ///   ``CheckpointError/insideHook`` and ``CheckpointError/insideDeferring`` where it would wait for itself.
     public static func preflight() throws(CheckpointError) -> [Finding] {
-        let (notes, errno) = Engine.survey()
+        let (notes, errno) = try Coordinator.own.survey()
         guard errno == 0 else { throw .systemFailure(step: "looking at this process", errno: -errno) }
         do {
             let survey = try Survey.parse(notes)
