@@ -13,7 +13,7 @@ struct ImportTests {
         "CheckpointRestart": ["CheckpointImage", "CRestorer", "CCheckpointABI"],
         "CheckpointKit": ["CheckpointImage", "CCheckpointEngine", "CCheckpointProcess", "CCheckpointABI"],
         "CheckpointImage": ["CCheckpointABI"],
-        "CCheckpointEngine": [], "CRestorer": [], "CCheckpointProcess": [], "CCheckpointProbe": [],
+        "CCheckpointEngine": [], "CCheckpointProcess": [], "CCheckpointProbe": [], "CRestorer": [],
     ]
 
     /// The modules that a Swift file imports.
