@@ -6,6 +6,7 @@ import Glibc
 /// What `stat` says; nil when there is no such file.
 func fileStatus(_ path: String) -> stat? {
     var status = stat()
+    // Safety: here and below, the strings live for the call, and stat writes one struct of ours.
     return unsafe stat(path, &status) == 0 ? status : nil
 }
 

@@ -5,6 +5,7 @@ import Glibc
 // Safety, of all here: strings and buffers outlive the calls that get them.
 
 private let startDirectory: String = {
+    // Safety: getcwd allocates what is freed here; elsewhere strings and bytes live for the call.
     guard let name = unsafe getcwd(nil, 0) else { return "." }
     defer { unsafe free(name) }
     return unsafe String(cString: name)
