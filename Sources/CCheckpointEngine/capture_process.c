@@ -39,6 +39,7 @@ static int read_stat(struct ckpt_checkpoint *c) {
     while (length > 0 && text[length] != ')') length--;
     if (length == 0) return -CKPT_EINVAL_ERRNO;
     const char *fields = text + length + 2;
+    p->parent_pid = (int32_t)stat_field(fields, 4);
     p->start_code = stat_field(fields, 26);
     p->end_code = stat_field(fields, 27);
     p->start_stack = stat_field(fields, 28);
@@ -91,7 +92,6 @@ int ckpt_capture_process(struct ckpt_checkpoint *c) {
     int error = read_stat(c);
     if (error < 0) return error;
     p->pid = c->pid;
-    p->parent_pid = 0;
     p->group = (int32_t)ckpt_call(__NR_getpgid, c->pid);
     p->session = (int32_t)ckpt_call(__NR_getsid, c->pid);
     p->uid = (uint32_t)ckpt_call(__NR_getuid);

@@ -80,11 +80,23 @@ static void fill_registers(struct prstatus *status, const struct ckpt_thread *th
     status->pending = thread->pending_signals;
 }
 
+// The arguments with blanks between them, as ps shows them.
+static void read_arguments(struct ckpt_checkpoint *c, char *to, size_t byte_count) {
+    uint64_t length = c->process.arg_end - c->process.arg_start;
+    if (length >= byte_count) length = byte_count - 1;
+    long memory = ckpt_open("/proc/self/mem", 02000000, 0);
+    if (memory < 0) return;
+    long got = ckpt_pread((int)memory, to, length, c->process.arg_start);
+    for (long i = 0; i + 1 < got; i++) if (to[i] == 0) to[i] = ' ';
+    ckpt_close((int)memory);
+}
+
 static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thread, int first) {
     struct prstatus *status = (struct prstatus *)note(c, "CORE", NT_PRSTATUS, sizeof *status);
     if (!status) return -CKPT_ENOMEM;
     ckpt_memset(status, 0, sizeof *status);
     status->pid = thread->tid;
+    status->parent = c->process.parent_pid;
     status->group = c->process.group;
     status->session = c->process.session;
     status->has_fp = 1;
@@ -97,8 +109,11 @@ static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thr
         info->uid = c->process.uid;
         info->gid = c->process.gid;
         info->pid = c->process.pid;
+        info->parent = c->process.parent_pid;
+        info->group = c->process.group;
+        info->session = c->process.session;
         ckpt_memcpy(info->name, thread->name, sizeof info->name);
-        ckpt_memcpy(info->arguments, thread->name, sizeof thread->name);
+        read_arguments(c, info->arguments, sizeof info->arguments);
     }
     if (!c->frozen) return 0;
     const uint8_t *fpu = *(const uint8_t *const *)(thread->ucontext + 40 + 23 * 8);
