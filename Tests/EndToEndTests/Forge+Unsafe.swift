@@ -78,6 +78,7 @@ struct Forge {
     /// The program headers and the notes; behind them is padding.
     var tables: Range<Int> {
         let size = Int(Forge.number(bytes, at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.notes_byte_count)!, UInt64.self))
-        return Int(Forge.number(bytes, at: 32, UInt64.self)) ..< notes + size
+let headers = Int(Forge.number(bytes, at: 32, UInt64.self)), count = Int(Forge.number(bytes, at: 56, UInt16.self))
+        return min(notes, headers) ..< max(notes + size, headers + 56 * count)
     }
 }

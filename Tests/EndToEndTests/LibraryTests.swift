@@ -29,7 +29,7 @@ import Testing
             "after one: captured",
             "inside deferring, across a suspension: not possible inside a deferred section",
             "now, enabled again: saved number 3",
-            "a wrong setting: exitStatus is “700”: it must be 0 to 255",
+            "a wrong setting: Configuration.exitStatus is “700”: a number from 0 to 255 is needed",
             "now, with the old settings: saved number 4",
             "now, disabled: checkpoints are not enabled in this process",
         ], "\(lines)")

@@ -189,7 +189,7 @@ import Testing
                 with a signal that nobody can handle: an argument or a CKPT_ variable is not valid
                 READY
                 disable: 0; USR1 1, USR2 0
-                a second time: checkpoints are not enabled in this process
+                a second time: success
 
                 """, "\(run.story)")
             run.finish()

@@ -162,13 +162,16 @@ final class Run {
     }
 }
 
-/// This process and all below it, parents first.
+/// True when this process has ended and nobody has asked how.
+func isZombie(_ id: pid_t) -> Bool { text(of: "/proc/\(id)/status").contains("State:\tZ") }
+
+/// This process and all below it that live, parents first.
 func processTree(below id: pid_t) -> [pid_t] {
     var all = [id], next = 0
     while next < all.count {
         let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(all[next])/task")) ?? []
         for task in tasks {
-            all += text(of: "/proc/\(all[next])/task/\(task)/children").split(separator: " ").compactMap { pid_t($0) }
+            all += text(of: "/proc/\(all[next])/task/\(task)/children").split(separator: " ").compactMap { pid_t($0) }.filter { !isZombie($0) }
         }
         next += 1
     }

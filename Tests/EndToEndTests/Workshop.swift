@@ -20,6 +20,8 @@ struct Workshop: Sendable {
     static let only = ProcessInfo.processInfo.environment["CKPT_TEST_ONLY"] ?? ""
     static let keepsDirectories = ProcessInfo.processInfo.environment["CKPT_TEST_KEEP"] == "1"
 
+    private static let keepsFailed = ProcessInfo.processInfo.environment["CKPT_TEST_KEEP_FAILED"] == "1"
+
     static let root: String = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
 
     /// The one of this process. Left over ones, of processes that were killed, are removed.
@@ -51,12 +53,19 @@ struct Workshop: Sendable {
             guard built == .exited(0) else {
                 return Workshop(directory: directory, failure: "the fixtures could not be built: " + ((try? String(contentsOfFile: log, encoding: .utf8)) ?? ""))
             }
-            atexit { if !Workshop.keepsDirectories { try? FileManager.default.removeItem(atPath: "/tmp/ckpt-tests.\(getpid())") } }
+            atexit { Workshop.removeDirectories() }
             return Workshop(directory: directory, failure: nil)
         } catch {
             return Workshop(directory: directory, failure: "\(error)")
         }
     }()
+
+    /// Runs that succeeded have removed theirs.
+    private static func removeDirectories() {
+        let directory = "/tmp/ckpt-tests.\(getpid())"
+        if keepsDirectories || keepsFailed && !fileNames(directory + "/runs").isEmpty { return }
+        try? FileManager.default.removeItem(atPath: directory)
+    }
 
     static let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
 

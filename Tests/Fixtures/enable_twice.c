@@ -24,7 +24,8 @@ int main(void) {
     config.signal = SIGKILL;
     fact("with a signal that nobody can handle: %s", ckpt_strerror(ckpt_enable(&config)));
     fixture_checkpoint_here();
-    fact("disable: %d; USR1 %d, USR2 %d", ckpt_disable(), handles(SIGUSR1), handles(SIGUSR2));
+    int disabled = ckpt_disable();
+    fact("disable: %d; USR1 %d, USR2 %d", disabled, handles(SIGUSR1), handles(SIGUSR2));
     fact("a second time: %s", ckpt_strerror(ckpt_disable()));
     return 0;
 }

@@ -75,8 +75,8 @@ struct Refusal: Error {}
             Checkpoint.deferring { _ = kill(getpid(), SIGUSR1) }
             fact("the signal came, and nothing was taken yet")
         }
-        after.cancel()
         await events.value
+        after.cancel()
         await Checkpoint.deferring {
             await Task.yield()
             fact("inside deferring, across a suspension: \(now())")
