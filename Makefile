@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^\#define CKPT_VERSION "\(.*\)"/\1/p' include/checkpointkit.h)
 SOVERSION := 0
 BIN := .build/release
 STAGE := $(CURDIR)/.build/stage

@@ -69,6 +69,7 @@ static int may_replace(struct ckpt_checkpoint *c, struct names *names, uint64_t 
     *head = error == 0 ? ident.identifier : 0;
     if (error == -CKPT_ENOENT) return 1;
     if (error < 0) return 0; // a file that is no image of ours is not overwritten
+    if (c->named) return 1;
     return ident.run == ckpt_state.run || ident.identifier == ckpt_state.head || ident.identifier == ckpt_state.own_head;
 }
 
@@ -131,26 +132,26 @@ int ckpt_commit(struct ckpt_checkpoint *c) {
     ckpt_memset(names, 0, sizeof *names);
     int error = fail(c, CKPT_STEP_SYNC, (int)ckpt_call(__NR_fsync, c->output));
     if (error < 0) return error;
-    if (ckpt_state.diverted && (error = fail(c, CKPT_STEP_COMMIT, divert(c))) < 0) return error;
+    if (ckpt_state.diverted && !c->named && (error = fail(c, CKPT_STEP_COMMIT, divert(c))) < 0) return error;
     make_names(c, names);
     if (!may_replace(c, names, &head)) {
-        if (ckpt_state.diverted) return fail(c, CKPT_STEP_COMMIT, -CKPT_EEXIST);
+        if (ckpt_state.diverted || c->named) return fail(c, CKPT_STEP_COMMIT, -CKPT_EEXIST);
         if ((error = fail(c, CKPT_STEP_COMMIT, divert(c))) < 0) return error;
         ckpt_state.diverted = 1;
         head = 0;
         make_names(c, names);
         if (!may_replace(c, names, &head)) return fail(c, CKPT_STEP_COMMIT, -CKPT_EEXIST);
     }
-    uint32_t generations = ckpt_state.plan.generations;
+    uint32_t generations = c->named ? 0 : ckpt_state.plan.generations; // a named image is a single file
     if (head && generations > 0 && (error = fail(c, CKPT_STEP_COMMIT, keep_older(c, names, head))) < 0) return error;
     if ((error = fail(c, CKPT_STEP_COMMIT, link_output(c, names))) < 0) return error;
     error = fail(c, CKPT_STEP_COMMIT, (int)ckpt_call(__NR_fsync, c->directory));
     // From here on the image is the newest one, also when the directory could not be synced.
-    ckpt_state.own_head = c->ident.identifier;
+    if (!c->named) ckpt_state.own_head = c->ident.identifier;
     ckpt_state.sequence = c->ident.sequence;
     if (error < 0) return error;
     if (ckpt_call(__NR_fstat, c->output, stat) == 0) c->report.file_byte_count = stat[8] * 512;
-    long folder = ckpt_openat(c->directory, names->folder, O_DIRECTORY_CLOEXEC);
+    long folder = c->named ? -1 : ckpt_openat(c->directory, names->folder, O_DIRECTORY_CLOEXEC);
     if (folder >= 0) {
         prune((int)folder, generations);
         ckpt_close((int)folder);

@@ -150,6 +150,7 @@ struct ckpt_checkpoint {
     int foreign_proc;               // /proc belongs to another process namespace
     int frozen;                     // 0: a survey
     int has_hooks;
+    int named;                      // the requester named the path: whatever image of ours is there is replaced
     uint32_t step;
     int32_t stuck_tid; uint8_t stuck_name[16];
     uint32_t attempts;

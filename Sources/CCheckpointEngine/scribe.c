@@ -4,7 +4,8 @@
 // Signal time: safe. Its own stack in the arena, system calls only; it may be killed at any instruction.
 #include "engine.h"
 
-static struct ckpt_checkpoint *begin(void) {
+// `path`: what a requester named, or empty.
+static struct ckpt_checkpoint *begin(const char *path) {
     // The record of a checkpoint is the first thing behind the signal actions in the tables' part of the arena.
     struct ckpt_bump tables = {ckpt_arena + CKPT_TABLES_OFFSET, 64 * sizeof(struct ckpt_signal_action), CKPT_ARENA_BYTES - CKPT_TABLES_OFFSET};
     struct ckpt_checkpoint *c = ckpt_take(&tables, sizeof *c);
@@ -15,7 +16,8 @@ static struct ckpt_checkpoint *begin(void) {
     c->actions = (struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET);
     c->proc = c->output = c->directory = c->parent_map = -1;
     c->pid = ckpt_state.pid;
-    ckpt_memcpy(c->image_path, ckpt_state.plan.image_path, CKPT_PATH_BYTES);
+    c->named = path[0] != 0;
+    ckpt_memcpy(c->image_path, c->named ? path : ckpt_state.plan.image_path, CKPT_PATH_BYTES);
     return c;
 }
 
@@ -283,7 +285,7 @@ static void report(struct ckpt_checkpoint *c, int error, struct requesters *requ
     r->page_byte_count = c->page_byte_count;
     r->attempts = c->attempts;
     r->unsupported_count = c->unsupported_count;
-    r->path_differs = ckpt_state.diverted;
+    r->path_differs = ckpt_state.diverted && !c->named;
     ckpt_memcpy(r->path, c->image_path, CKPT_PATH_BYTES);
     r->durable_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - control->began_ns;
     r->realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
@@ -310,16 +312,14 @@ void ckpt_scribe(void) {
         ckpt_memset(requesters, 0, sizeof *requesters);
         connect_requesters(requesters);
         int exit_after = (int)ckpt_exchange(&control->exit_requested, 0) | requesters->exit_after;
-        struct ckpt_checkpoint *c = begin();
-        if (requesters->path[0]) ckpt_memcpy(c->image_path, requesters->path, CKPT_PATH_BYTES);
+        struct ckpt_checkpoint *c = begin(requesters->path);
         int error = take(c, exit_after);
         while (error == -CKPT_EAGAIN && c->step == CKPT_STEP_NONE) {
             // Memory was found that fork does not copy: now it is known, and the next freeze copies it.
             if (exit_after) ckpt_thaw(CKPT_COMMAND_DONE);
             if (exit_after && c->has_hooks) end_hooks(CKPT_OUTCOME_CANCELLED);
             close_descriptors(c);
-            c = begin();
-            if (requesters->path[0]) ckpt_memcpy(c->image_path, requesters->path, CKPT_PATH_BYTES);
+            c = begin(requesters->path);
             error = take(c, exit_after);
         }
         report(c, error, requesters);

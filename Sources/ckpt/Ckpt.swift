@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import CCheckpointABI
 import CheckpointImage
 import SystemPackage
 
 @main
 struct Ckpt: ParsableCommand {
-    static let version = "1.0.0-dev"
+    static let version = CKPT_VERSION
 
     static let configuration = CommandConfiguration(
         commandName: "ckpt",
