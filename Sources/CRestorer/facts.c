@@ -2,6 +2,7 @@
 // What plan time needs of C. Plan time.
 #include "include/ckpt_restorer.h"
 #include <cpuid.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 #if __has_include(<sys/rseq.h>)
@@ -16,6 +17,9 @@ static char **arguments;
 __attribute__((constructor(101))) static void begin(int count, char **values) {
     argument_count = count;
     arguments = values;
+    // Buffers of a page run are used again instead of being given back and zeroed anew, run for run.
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
     if (access("/proc/self/exe", F_OK) != 0) setenv("SWIFT_ROOT", "/", 1);
 }
 
