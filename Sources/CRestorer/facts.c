@@ -3,6 +3,7 @@
 #include "include/ckpt_restorer.h"
 #include <cpuid.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 #if __has_include(<sys/rseq.h>)
@@ -17,6 +18,9 @@ static char **arguments;
 __attribute__((constructor(101))) static void begin(int count, char **values) {
     argument_count = count;
     arguments = values;
+    // A request for a checkpoint that comes this early waits for the program instead of ending us; Ctrl-C still does.
+    uint64_t requests = ((uint64_t)1 << (SIGUSR1 - 1)) | ((uint64_t)1 << (SIGUSR2 - 1)) | ~(uint64_t)0 << 33;
+    ckpt_system_call(14 /* rt_sigprocmask */, SIG_BLOCK, (uint64_t)&requests, 0, 8, 0, 0);
     // Buffers of a page run are used again instead of being given back and zeroed anew, run for run.
     mallopt(M_MMAP_THRESHOLD, 64 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
