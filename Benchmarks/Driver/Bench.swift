@@ -22,9 +22,9 @@ import Foundation
         results.kernel = (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)) ?? ""
         results.cores = ProcessInfo.processInfo.activeProcessorCount
         results.date = Date.now.ISO8601Format()
-        print("bench: kernel \(results.kernel), \(results.cores) cores; medians of \(measurements.turns)\n")
+        say("bench: kernel \(results.kernel), \(results.cores) cores; medians of \(measurements.turns)\n")
 
-        print("Checkpoint of a program in C that writes a tenth of its pages every 100 ms, beside dd conv=fsync of the image")
+        say("Checkpoint of a program in C that writes a tenth of its pages every 100 ms, beside dd conv=fsync of the image")
         for size in sizes { results.checkpoints.append(try measurements.checkpoint(size)) }
         var table = Table("memory", "pause", "durable after", "image", "resident", "throughput", "dd", "of dd", "aim: 80 %")
         for row in results.checkpoints {
@@ -32,9 +32,9 @@ import Foundation
                       number(row.imageMebibytes) + " MiB", number(row.residentMebibytes) + " MiB", number(row.mebibytesPerSecond, 0) + " MiB/s",
                       number(row.ddMebibytesPerSecond, 0) + " MiB/s", number(row.ratioToDd * 100, 0) + " %", verdict(row.ratioToDd >= 0.8))
         }
-        print(table.text)
+        say(table.text)
 
-        print("Restart, warm: execution of ckpt-restart to the first instruction, beside memcpy of the same size")
+        say("Restart, warm: execution of ckpt-restart to the first instruction, beside memcpy of the same size")
         for size in sizes { results.restarts.append(try measurements.restart(size)) }
         table = Table("memory", "restart", "memcpy", "ratio", "aim", "reached")
         for row in results.restarts {
@@ -46,10 +46,10 @@ import Foundation
             table.add("\(row.mebibytes) MiB", number(row.milliseconds) + " ms", number(row.memcpyMilliseconds, 2) + " ms", number(row.ratio, 2), aim,
                       aim.isEmpty ? "" : verdict(isReached))
         }
-        print(table.text)
+        say(table.text)
 
         let pairs = isQuick ? 15 : 41
-        print("Idle cost of an enabled program, \(pairs) interleaved pairs: median of the pairs' ratios and its 95 % interval")
+        say("Idle cost of an enabled program, \(pairs) interleaved pairs: median of the pairs' ratios and its 95 % interval")
         results.idle = try measurements.idle(pairs: pairs)
         table = Table("operation", "without", "enabled", "cost", "95 % interval", "aim: < 0.5 %")
         for row in results.idle {
@@ -57,9 +57,9 @@ import Foundation
                       number(row.lowPercent, 2) + " … " + number(row.highPercent, 2) + " %",
                       row.costPercent < 0.5 ? "yes" : row.lowPercent < 0.5 ? "not shown" : "NO")
         }
-        print(table.text)
+        say(table.text)
 
         try results.json.write(to: URL(fileURLWithPath: place.build + "/bench.json"))
-        print("JSON: .build/bench.json")
+        say("JSON: .build/bench.json")
     }
 }

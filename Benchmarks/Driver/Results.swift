@@ -57,3 +57,6 @@ struct Table {
 
 func number(_ value: Double, _ digits: Int = 1) -> String { value.isNaN ? "–" : String(format: "%.\(digits)f", value) }
 func verdict(_ isReached: Bool) -> String { isReached ? "yes" : "NO" }
+
+/// A line at once, also when the output is no terminal.
+func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
