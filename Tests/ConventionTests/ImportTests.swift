@@ -9,7 +9,7 @@ struct ImportTests {
     ]
     static let arrows: [String: Set<String>] = [
         "ckpt": ["CheckpointKit", "CheckpointRestart", "CheckpointImage", "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe"],
-        "ckpt-restart": ["CheckpointRestart", "CheckpointImage"],
+        "ckpt-restart": ["CheckpointRestart", "CheckpointImage", "CCheckpointABI"],
         "CheckpointRestart": ["CheckpointImage", "CRestorer", "CCheckpointABI"],
         "CheckpointKit": ["CheckpointImage", "CCheckpointEngine", "CCheckpointProcess", "CCheckpointABI"],
         "CheckpointImage": ["CCheckpointABI"],
