@@ -12,7 +12,7 @@ enum OpenFlag {
     /// What F_SETFL can change.
     static let settable = append | nonBlocking | async | direct | noAccessTime
     /// What made the file, and must not make it again.
-    static let making = create | exclusive | truncate | noTerminal | temporary
+    static let making = create | exclusive | truncate | noTerminal | temporary | directory
 }
 
 /// Calls on descriptors. Negative results are errnos, as the kernel gives them.

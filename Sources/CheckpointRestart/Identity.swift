@@ -197,7 +197,6 @@ package enum Identity {
                 kind: .unsupported, what: "\(holder), which new process ids would break" + (reason.map { "; ids can not be kept: \($0)" } ?? ""),
                 remedy: "restart where user namespaces are allowed or as root")
         }
-        if reason != nil && !options.isQuiet { SmallFile.tell("ckpt-restart: \(image.path): note: \(remark)\n") }
-        return EnteredIdentity(mode: 2, dropCapabilities: Capability.comeFromFile, remark: remark, keptIds: kept.ids)
+        return EnteredIdentity(mode: 2, dropCapabilities: Capability.comeFromFile, remark: reason == nil ? nil : remark, keptIds: kept.ids)
     }
 }

@@ -6,6 +6,8 @@ import SystemPackage
 
 /// The way of a restart: every check that can fail, then identity, descriptors, memory, the plan, and the restorer.
 package enum Restart {
+    package static let version = CKPT_VERSION
+
     /// Becomes the program of the image. Returns only by throwing: nothing was started then.
     package static func run(_ path: String, options: RestartOptions) throws(RestartFailure) -> Never {
         let started = Kernel.nanoseconds(.monotonic) &- Kernel.nanoseconds(.processTime)
@@ -82,6 +84,10 @@ package enum Restart {
             throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
         }
         try spawn(block, threads)
+        // Said only now: before, a failure is the one line.
+        if let remark = identity.remark, identity.mode == 2, !options.isQuiet {
+            StandardError.write("ckpt-restart: \(name): note: \(remark)\n")
+        }
         try descriptors.commit(keeping: [descriptor, status])
         ckpt_restorer_enter(block.start, block.plan)
     }

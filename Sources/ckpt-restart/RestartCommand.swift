@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
-import CCheckpointABI
 import CheckpointRestart
 
 extension RestartOptions.Load: ExpressibleByArgument {}
@@ -15,7 +14,7 @@ struct RestartCommand: ParsableCommand {
             The exit status is the program's. 125: nothing was started; 126: the kernel refused after the point of no return.
             A failure is one line: "ckpt-restart: IMAGE: CLASS: what; what to do".
             """,
-        version: CKPT_VERSION)
+        version: Restart.version)
 
     @Argument(help: "The image, as a checkpoint wrote it.", completion: .file())
     var image: String

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
 import SystemPackage
 
 /// A process that shows the beacon: the named mapping without which nothing is ever sent.
@@ -13,7 +14,7 @@ struct EnabledProcess: Sendable, Equatable {
         guard pid > 0 else { throw SaveFailure(.usage, "\(pid) is no process id", "give the number that ps(1) shows") }
         let maps: [UInt8]
         do {
-            maps = try ProcFile.read("/proc/\(pid)/maps")
+            maps = try Self.maps(of: pid)
         } catch .noSuchFileOrDirectory, .noSuchProcess {
             throw SaveFailure(.unavailable, "there is no process \(pid)", "give the number that ps(1) shows")
         } catch {
@@ -25,6 +26,16 @@ struct EnabledProcess: Sendable, Equatable {
                 "have it call Checkpoint.enable() or ckpt_enable(); nothing was sent")
         }
         self = found
+    }
+
+    /// Kernel: a first thread that ended shows no mappings; any other thread shows those of the process.
+    private static func maps(of pid: Int32) throws(Errno) -> [UInt8] {
+        let maps = try ProcFile.read("/proc/\(pid)/maps")
+        if !maps.isEmpty { return maps }
+        for thread in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? [] {
+            if let maps = try? ProcFile.read("/proc/\(pid)/task/\(thread)/maps"), !maps.isEmpty { return maps }
+        }
+        return maps
     }
 
     /// The signals that the beacon's name in `maps` tells: `/memfd:ckpt.1.10.0 (deleted)`.
