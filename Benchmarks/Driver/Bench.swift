@@ -55,7 +55,7 @@ import Foundation
         for row in results.idle {
             table.add(row.operation, number(row.withoutNanoseconds, 2) + " ns", number(row.withNanoseconds, 2) + " ns", number(row.costPercent, 2) + " %",
                       number(row.lowPercent, 2) + " … " + number(row.highPercent, 2) + " %",
-                      row.costPercent < 0.5 ? "yes" : row.lowPercent < 0.5 ? "not shown" : "NO")
+                      row.highPercent < 0.5 ? "yes" : row.lowPercent < 0.5 ? "not shown" : "NO")
         }
         say(table.text)
 
