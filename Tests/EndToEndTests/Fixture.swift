@@ -4,7 +4,7 @@
 struct Fixture: Sendable, Hashable, CustomStringConvertible {
     var program: String
     var arguments: [String] = []
-    /// Holds locks that know their owner by thread id: with new ids the restart may refuse.
+    /// May hold locks that know their owner by thread id: with new ids the restart may refuse.
     var needsItsIds = false
     /// Prints its ids: with new ones the restarted run prints something else.
     var printsItsIds = false
@@ -30,7 +30,7 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
     static let inC: [Fixture] = [
         Fixture("mapping"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("vdso"),
         Fixture("thread"), Fixture("thread_many"), Fixture("thread_local"), Fixture("thread_leader"),
-        Fixture("condition"), Fixture("timed_wait"),
+        Fixture("condition", needsItsIds: true), Fixture("timed_wait"),
         Fixture("mutex", "normal"), Fixture("mutex", "recursive", needsItsIds: true), Fixture("mutex", "checking", needsItsIds: true),
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
         Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
@@ -42,8 +42,8 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
         Fixture("arguments", "first", "second word", "\u{e9}t\u{e9}"), Fixture("identity", printsItsIds: true), Fixture("child"), Fixture("library"),
     ]
     static let inSwift: [Fixture] = [
-        Fixture("SwiftTasks"), Fixture("SwiftDispatch"), Fixture("SwiftFoundation"), Fixture("SwiftLocks", needsItsIds: true),
-        Fixture("SwiftStatic"),
+        Fixture("SwiftTasks", needsItsIds: true), Fixture("SwiftDispatch", needsItsIds: true), Fixture("SwiftFoundation", needsItsIds: true),
+        Fixture("SwiftLocks", needsItsIds: true), Fixture("SwiftStatic", needsItsIds: true),
     ]
     /// CKPT_TEST_ONLY: a part of the name of the fixtures that are wanted.
     static let all = (inC + inSwift).filter { Workshop.only.isEmpty || $0.description.contains(Workshop.only) }
@@ -97,5 +97,16 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
         return rows
     }
 
-    static var chosen: [Row] { Workshop.isFull ? matrix : pairwise }
+    /// One row for each fixture, in another flavour every turn: after 18 turns all have been there.
+    static func turn(_ number: Int) -> [Row] {
+        var rows: [Row] = []
+        for (index, fixture) in Fixture.all.enumerated() {
+            let all = matrix.filter { $0.fixture == fixture }
+            rows.append(all[(index + number * 5) % all.count])
+        }
+        return rows
+    }
+
+    /// `make test` takes the pairwise choice, `make matrix` all, `make soak` a turn.
+    static var chosen: [Row] { Workshop.isFull ? matrix : Workshop.turn.map(turn) ?? pairwise }
 }

@@ -20,6 +20,7 @@ import Testing
                     if flavour.identity == .new && fixture.needsItsIds && run.child?.poll() == .exited(125) {
                         let line = run.errors
                         #expect(line.hasPrefix("ckpt-restart: \(run.image): unsupported: ") && line.filter { $0 == "\n" }.count == 1, "\(run.story)")
+                        print("refused with new ids, as it may be: \(row)")
                         run.finish()
                         return
                     }
@@ -36,7 +37,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixture.all)
+    @Test(arguments: Workshop.turn == nil ? Fixture.all : [])
     func `a program that is checkpointed goes on as before`(fixture: Fixture) throws {
         let reference = try Reference.of(fixture, as: .nobody)
         let run = try Run(fixture, as: .nobody)

@@ -17,6 +17,7 @@ struct Workshop: Sendable {
     let failure: String?
 
     static let isFull = ProcessInfo.processInfo.environment["CKPT_TEST_FULL"] == "1"
+    static let turn = ProcessInfo.processInfo.environment["CKPT_TEST_TURN"].flatMap { Int($0) }
     static let only = ProcessInfo.processInfo.environment["CKPT_TEST_ONLY"] ?? ""
     static let keepsDirectories = ProcessInfo.processInfo.environment["CKPT_TEST_KEEP"] == "1"
 
