@@ -29,8 +29,8 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
 
     static let inC: [Fixture] = [
         Fixture("mapping"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("vdso"),
-        Fixture("thread"), Fixture("thread_many"), Fixture("thread_local"), Fixture("thread_leader"),
-        Fixture("condition", needsItsIds: true), Fixture("timed_wait"),
+        Fixture("thread"), Fixture("thread_many", needsItsIds: true), Fixture("thread_local"), Fixture("thread_leader"),
+        Fixture("condition", needsItsIds: true), Fixture("timed_wait", needsItsIds: true),
         Fixture("mutex", "normal"), Fixture("mutex", "recursive", needsItsIds: true), Fixture("mutex", "checking", needsItsIds: true),
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
         Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
@@ -97,7 +97,7 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
         return rows
     }
 
-    /// One row for each fixture, in another flavour every turn: after 18 turns all have been there.
+    /// One row for each fixture, in another flavour every turn; after 36 turns all have been there (18 without root).
     static func turn(_ number: Int) -> [Row] {
         var rows: [Row] = []
         for (index, fixture) in Fixture.all.enumerated() {

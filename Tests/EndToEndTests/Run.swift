@@ -146,7 +146,8 @@ final class Run {
         let all = processTree(below: child.id)
         child.signal(SIGKILL)
         _ = try child.wait()
-        for id in all.dropFirst() { try awaitFact("process \(id) is gone") { processExists(id) ? nil : true } }
+        // An orphan that nobody reaps is gone, as far as the program is concerned.
+        for id in all.dropFirst() { try awaitFact("process \(id) is gone") { !processExists(id) || isZombie(id) ? true : nil } }
         self.child = nil
     }
 
