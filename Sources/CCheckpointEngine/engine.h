@@ -50,6 +50,7 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint32_t epoch;                 // odd: freezing or frozen; futex of the parked threads
     uint32_t parked;                // threads parked in this epoch; futex of the scribe
     uint32_t slot_first;            // value of slot_count when this epoch began
+    uint32_t captor;                // epoch that has a captor
     uint32_t command;               // enum ckpt_command, to the captor; futex
     uint32_t scribe;                // id of the scribe, cleared by the kernel when it ends in whatever way
     uint32_t scribe_started;        // id of the last scribe: to be reaped

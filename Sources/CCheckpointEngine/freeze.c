@@ -30,8 +30,8 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
     slot->robust_list = slot->robust_list_byte_count = 0;
     ckpt_call(__NR_get_robust_list, 0, &slot->robust_list, &slot->robust_list_byte_count);
     ckpt_call(__NR_prctl, 16 /* PR_GET_NAME */, slot->name);
-    // The first thread of the epoch captures what only a thread of the program can ask the kernel.
-    int captor = slot == ckpt_slot(control->slot_first);
+    // The first to get here in this epoch captures what only a thread of the program can ask the kernel.
+    int captor = ckpt_exchange(&control->captor, epoch) != epoch;
     // Order: the record before `ready`, `ready` before the count that wakes the scribe.
     ckpt_store(&slot->ready, epoch);
     ckpt_add(&control->parked, 1);

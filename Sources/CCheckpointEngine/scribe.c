@@ -118,7 +118,10 @@ static int capture(struct ckpt_checkpoint *c) {
     if (error == 0) error = ckpt_capture_threads(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
     if (error == 0) error = ckpt_capture_unforked(c);
-    while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE) ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
+    while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE) {
+        if (ckpt_call(__NR_getppid) != c->pid) return -CKPT_ESRCH; // killed while it was frozen
+        ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
+    }
     c->action_count = 64;
     return error;
 }
