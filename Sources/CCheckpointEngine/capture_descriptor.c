@@ -95,6 +95,7 @@ static int capture_detail(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, 
     case CKPT_DESCRIPTOR_EVENTFD: return ckpt_capture_eventfd(c, d, fdinfo);
     case CKPT_DESCRIPTOR_TIMERFD: return ckpt_capture_timerfd(c, d, fdinfo);
     case CKPT_DESCRIPTOR_EPOLL: return ckpt_capture_epoll(c, d, fdinfo);
+    case CKPT_DESCRIPTOR_SOCKET: return ckpt_capture_socket(c, d);
     case CKPT_DESCRIPTOR_DIRECTORY: case CKPT_DESCRIPTOR_DEVICE: case CKPT_DESCRIPTOR_FIFO: return 0;
     default: c->unsupported_count++; return 0;
     }

@@ -212,6 +212,7 @@ int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_pipe(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_eventfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 int ckpt_capture_timerfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
+int ckpt_capture_socket(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_epoll(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, size_t byte_count); // "task/T/fd/N" below c->proc
 

@@ -201,6 +201,7 @@ struct Checks {
         case .pipe: count = tables.pipes.count
         case .eventfd: count = tables.eventfds.count
         case .timerfd: count = tables.timerfds.count
+        case .socket where descriptor.flags.contains(.unconnected): count = 6  // SOCK_STREAM 1 … SOCK_SEQPACKET 5
         case _ where descriptor.flags.contains(.embedded): count = tables.blobs.count
         default: return
         }

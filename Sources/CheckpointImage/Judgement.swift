@@ -107,7 +107,9 @@ package enum Judgement {
         case .terminal:
             why = "a terminal that the program opened itself"
             remedy = "use the standard streams, or restart with --allow-missing"
-        case .socket: why = "sockets cannot be restored yet"
+        case .socket:
+            guard !descriptor.flags.contains(.unconnected) else { return nil }
+            why = "sockets that are bound or connected cannot be restored yet"
         case .signalfd: why = "signalfd cannot be restored yet"
         case .inotify: why = "inotify cannot be restored yet"
         case .pidfd: why = "it stands for another process, which is not saved"

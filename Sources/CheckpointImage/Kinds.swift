@@ -59,6 +59,8 @@ package struct DescriptorFlags: OptionSet, Sendable {
     package static let fingerprint = DescriptorFlags(rawValue: 2)
     /// `detail` is the index of the blob with the file's content.
     package static let embedded = DescriptorFlags(rawValue: 4)
+    /// A Unix socket that is neither bound nor connected; `detail` is its type (SOCK_…).
+    package static let unconnected = DescriptorFlags(rawValue: 8)
 }
 
 package struct PipeEnds: OptionSet, Sendable {

@@ -55,7 +55,8 @@ struct Descriptors {
                 case .eventfd: opened = try Eventfd.make(state, image.eventfds, holder)
                 case .timerfd: opened = try Timerfd.make(state, image, holder)
                 case .epoll: opened = try Epoll.make(state, holder)
-                case .terminal, .socket, .signalfd, .inotify, .pidfd, .other:
+                case .socket: opened = try Socket.make(state, holder)
+                case .terminal, .signalfd, .inotify, .pidfd, .other:
                     throw RestartFailure(
                         kind: .missing, what: "descriptor \(state.number) (\(state.path)) is of a kind that can not be restored",
                         remedy: "close it before the checkpoint, or use --allow-missing")

@@ -19,11 +19,15 @@ struct FileOpener {
 
     private struct UnnamedFile: Hashable { let device: UInt64, inode: UInt64 }
 
-    /// The path on this host. The program's own directory in /proc is that of the process it becomes.
+    /// The path on this host. The program's own directory in /proc, and that of each of its threads, is that of the process
+    /// it becomes: the other threads are not there yet.
     func path(of state: DescriptorState) -> [UInt8] {
         let path = options.mappedBytes(state.path)
-        let own = Array("/proc/\(image.process.pid)/".utf8)
-        return path.starts(with: own) ? Array("/proc/self/".utf8) + path.dropFirst(own.count) : path
+        for id in [image.process.pid] + image.threads.map(\.tid) {
+            let own = Array("/proc/\(id)/".utf8)
+            if path.starts(with: own) { return Array("/proc/self/".utf8) + path.dropFirst(own.count) }
+        }
+        return path
     }
 
     mutating func open(_ state: DescriptorState) throws(RestartFailure) -> Int32 {

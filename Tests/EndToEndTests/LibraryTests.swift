@@ -66,7 +66,7 @@ import Testing
 
     @Test func `preflight names what could not be restored`() throws {
         let text = try output("preflight")
-        #expect(text.hasPrefix("at first: []\nwith a socket: true, sockets cannot be restored yet") && text.hasSuffix("at last: []\n"), "\(text)")
+        #expect(text.hasPrefix("at first: []\nwith a socket: true, sockets that are bound or connected cannot be restored yet") && text.hasSuffix("at last: []\n"), "\(text)")
     }
 
     @Test func `the C interface does the same in the same order`() throws {

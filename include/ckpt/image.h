@@ -190,6 +190,7 @@ enum ckpt_descriptor_flag {
     CKPT_DESCRIPTOR_DELETED = 1,      // no name leads to this file any more
     CKPT_DESCRIPTOR_FINGERPRINT = 2,  // head_crc and tail_crc are valid
     CKPT_DESCRIPTOR_EMBEDDED = 4,     // `detail` is the index of the blob with the file's content
+    CKPT_DESCRIPTOR_UNCONNECTED = 8,  // a Unix socket, neither bound nor connected; `detail` is its type (SOCK_…)
 };
 #define CKPT_NO_DETAIL 0xffffffffu
 #define CKPT_FINGERPRINT_BYTES 65536u // head_crc: the first bytes; tail_crc: the last ones before `byte_count`
