@@ -34,7 +34,7 @@ package struct KeptId: Sendable {
                         found.ids.append(id)
                     } else if !isStack && offset % 8 == 0 && offset + 8 <= bytes.count && isQueueState(bytes.word32(at: offset + 4)) {
                         found.ids.append(id)
-                    } else if !isStack && mapping.kind != .file && word & 0x8000_0000 != 0 {
+                    } else if !isStack && mapping.kind != .file && word & 0x8000_0000 != 0 && threads.count > 1 {
                         found.contended = found.contended ?? "thread \(id.tid) holds a lock with its id, for which others wait"
                     }
                 }

@@ -4,7 +4,7 @@ import CheckpointImage
 /// What in the program's memory holds a thread's id. Under new ids such a lock can never be given back: the kernel and
 /// libc compare the id in it with that of the caller (field tests: none of 30 went on).
 ///
-/// Found are: robust lists that are not empty, held pthread mutexes that check their owner (recursive, error-checking,
+/// Found are: workers of Dispatch, robust lists that are not empty, held pthread mutexes that check their owner (recursive, error-checking,
 /// robust, priority-inheriting), and threads that wait for a priority-inheriting futex.
 /// Not found: a bare futex word with an id in it, held by nobody's list, that nobody waits for; and ids kept elsewhere.
 struct IdentityLocks {
@@ -19,11 +19,18 @@ struct IdentityLocks {
     /// What holds an id, in words; nil: nothing was found.
     func holder() -> String? {
         for thread in image.threads where !thread.flags.contains(.ended) {
-            if let what = robustList(of: thread) ?? waitForOwner(of: thread) {
+            if let what = dispatchWorker(thread) ?? robustList(of: thread) ?? waitForOwner(of: thread) {
                 return "thread \(thread.tid) \(what)"
             }
         }
         return heldMutex()
+    }
+
+    /// libdispatch's monitor looks each second for /proc/self/task/ID/stat of every worker that it knows by its id, and ends
+    /// the program when one is not there (event/workqueue.c). A worker is known by the signals that it blocks: all that a
+    /// program may, but for those of faults and SIGPIPE, SIGPROF.
+    private func dispatchWorker(_ thread: ThreadState) -> String? {
+        thread.signalMask == 0xffff_fffe_3bfb_ea27 && !thread.flags.contains(.leader) ? "is a worker of Dispatch, which watches it by its id" : nil
     }
 
     /// man 2 get_robust_list; struct robust_list_head: the list, an offset, and the lock that is being taken or given back.
