@@ -182,6 +182,7 @@ struct ckpt_checkpoint {
 };
 
 // arena.c
+struct ckpt_checkpoint *ckpt_begin(void);
 void *ckpt_take(struct ckpt_bump *bump, uint64_t byte_count); // aligned to 16; NULL when the arena is too small
 void *ckpt_extend(struct ckpt_bump *bump, uint64_t byte_count); // directly behind what was taken last: one more record of a table
 uint32_t ckpt_string(struct ckpt_checkpoint *c, const char *text, size_t length); // 0 when empty or no room

@@ -6,15 +6,7 @@
 
 // `path`: what a requester named, or empty.
 static struct ckpt_checkpoint *begin(const char *path) {
-    // The record of a checkpoint is the first thing behind the signal actions in the tables' part of the arena.
-    struct ckpt_bump tables = {ckpt_arena + CKPT_TABLES_OFFSET, 64 * sizeof(struct ckpt_signal_action), CKPT_ARENA_BYTES - CKPT_TABLES_OFFSET};
-    struct ckpt_checkpoint *c = ckpt_take(&tables, sizeof *c);
-    ckpt_memset(c, 0, sizeof *c);
-    c->tables = tables;
-    c->strings = (struct ckpt_bump){ckpt_arena + CKPT_STRINGS_OFFSET, 1, CKPT_STRINGS_BYTES};
-    *(char *)(ckpt_arena + CKPT_STRINGS_OFFSET) = 0;
-    c->actions = (struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET);
-    c->proc = c->output = c->directory = c->parent_map = -1;
+    struct ckpt_checkpoint *c = ckpt_begin();
     c->pid = ckpt_state.pid;
     c->named = path[0] != 0;
     ckpt_memcpy(c->image_path, c->named ? path : ckpt_state.plan.image_path, CKPT_PATH_BYTES);

@@ -4,14 +4,8 @@
 #include "engine.h"
 
 static int64_t survey(void *buffer, size_t byte_count) {
-    struct ckpt_bump tables = {ckpt_arena + CKPT_TABLES_OFFSET, 64 * sizeof(struct ckpt_signal_action), CKPT_ARENA_BYTES - CKPT_TABLES_OFFSET};
-    struct ckpt_checkpoint *c = ckpt_take(&tables, sizeof *c);
-    ckpt_memset(c, 0, sizeof *c);
-    c->tables = tables;
-    c->strings = (struct ckpt_bump){ckpt_arena + CKPT_STRINGS_OFFSET, 1, CKPT_STRINGS_BYTES};
-    c->actions = (struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET);
+    struct ckpt_checkpoint *c = ckpt_begin();
     c->pid = (int32_t)ckpt_getpid();
-    c->output = c->directory = -1;
     long proc = ckpt_open("/proc/self", 0200000 | 02000000, 0);
     if (proc < 0) return proc;
     c->proc = (int)proc;
