@@ -144,6 +144,7 @@ struct ckpt_checkpoint {
     int proc;                       // descriptor of /proc/PID of the program
     int output;                     // the image being written
     int directory;                  // descriptor of the image's directory
+    int replaced;                   // the image at the path, locked until this checkpoint is over
     int direct;                     // the output takes direct I/O
     int32_t pid;                    // of the program, in the scribe's namespace
     int32_t proc_pid;               // the same in the namespace of /proc

@@ -36,6 +36,11 @@ int ckpt_output_open(struct ckpt_checkpoint *c) {
     if (file < 0) file = ckpt_call(__NR_openat, directory, ".", O_RDWR_ | O_TMPFILE_ | O_CLOEXEC_, 0600);
     if (file < 0) return (int)file;
     c->output = (int)file;
+    // Who restarts the image at this path waits for the one that is about to replace it: otherwise a program that was killed
+    // while its image was written, and restarted from the older one, would later meet the newer. The lock goes with the
+    // scribe, however it ends; a lock that somebody else holds is no reason to wait.
+    c->replaced = (int)ckpt_open(c->image_path, 02004000 /* O_CLOEXEC | O_NONBLOCK */, 0);
+    if (c->replaced >= 0) ckpt_call(__NR_flock, c->replaced, 2 | 4 /* LOCK_EX | LOCK_NB */);
     c->blob_cursor = CKPT_PAGE_SIZE;
     return 0;
 }

@@ -212,7 +212,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
 }
 
 static void close_descriptors(struct ckpt_checkpoint *c) {
-    const int descriptors[] = {c->proc, c->output, c->directory, c->parent_map};
+    const int descriptors[] = {c->proc, c->output, c->directory, c->replaced, c->parent_map};
     for (unsigned i = 0; i < sizeof descriptors / sizeof *descriptors; i++) if (descriptors[i] >= 0) ckpt_close(descriptors[i]);
 }
 

@@ -13,7 +13,7 @@ package struct ImageChoice {
     /// Opens the image at `path`, or what `at` selects: N (0 the newest, 1 the one before, …) or an identifier.
     package static func open(_ path: String, at: String?) throws(RestartFailure) -> ImageChoice {
         let headPath = absolute(FilePath(path))
-        let head = try openImage(headPath)
+        let head = try newest(headPath)
         guard let at else { return ImageChoice(image: head, headPath: headPath, head: head.ident.identifier) }
         let chosen: Image
         if at.utf8.count == 12, let identifier = UInt64(at, radix: 16) {
@@ -25,6 +25,21 @@ package struct ImageChoice {
                 remedy: "see ckpt inspect for the identifiers")
         }
         return ImageChoice(image: chosen, headPath: headPath, head: head.ident.identifier)
+    }
+
+    /// The image at the path, when nobody is about to replace it: a program that was killed while its checkpoint was being
+    /// written leaves that to its scribe, which holds a lock on the image until it is replaced. Waits up to a minute.
+    private static func newest(_ path: FilePath) throws(RestartFailure) -> Image {
+        var image = try openImage(path), waits = 0
+        while ProcessCalls.perform(73, Int64(image.descriptor), 1 | 4) == -11 && waits < 12_000 {  // flock LOCK_SH | LOCK_NB, EAGAIN
+            while ProcessCalls.perform(73, Int64(image.descriptor), 1 | 4) == -11 && waits < 12_000 {
+                _ = ProcessCalls.perform(7, 0, 0, 5)  // poll: 5 ms
+                waits += 1
+            }
+            image = try openImage(path)
+        }
+        _ = ProcessCalls.perform(73, Int64(image.descriptor), 8)  // LOCK_UN
+        return image
     }
 
     private static func older(_ headPath: FilePath) -> FilePath { FilePath(headPath.string + ".d") }
