@@ -40,12 +40,5 @@ func bytes<T: BitwiseCopyable>(of value: T) -> [UInt8] {
     // Safety: read only, inside the closure; the structs of image.h have no padding.
     unsafe withUnsafeBytes(of: value) { unsafe Array($0) }
 }
-
 let isRoot = geteuid() == 0
-let monotonicSeconds: @Sendable () -> Double = {
-    var time = timespec()
-    // Safety: `time` outlives the call.
-    unsafe _ = clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-}
 let isLongRun: Bool = unsafe getenv("CKPT_TEST_LONG") != nil
