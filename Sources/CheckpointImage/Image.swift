@@ -12,7 +12,7 @@ package final class Image: Sendable {
     /// What `open` reads into memory at most.
     static let notesByteCountMax: UInt64 = 1 << 30
     /// Size of struct ckpt_restart_context.
-    static let restartContextByteCount: UInt64 = 12432
+    static let restartContextByteCount: UInt64 = 12472
     /// Flags, link, alternate stack, registers and mask of the kernel's struct ucontext: what must be in memory.
     static let ucontextByteCount: UInt64 = 304
 

@@ -61,6 +61,11 @@ struct RestartContext {
         for stream in streams { bytes.append(integer: stream?.inode ?? 0) }
         for stream in streams { bytes.append(integer: stream?.mode ?? 0) }
         for stream in streams { bytes.append(integer: UInt32(stream == nil ? 0 : 1)) }
+        bytes.append(integer: Int32(-1))  // no tracker is armed: the next checkpoint is a full image
+        bytes.append(integer: UInt32(0))
+        bytes.append(integer: UInt64(0))
+        bytes.append(integer: UInt64(0))
+        // What follows is the engine's own and stays as it was.
         guard memory.write(bytes, at: address) else { throw RestartContext.failure }
     }
 

@@ -11,7 +11,7 @@ struct StructTests {
         "ckpt_signal_action": MemoryLayout<ckpt_signal_action>.size, "ckpt_descriptor": MemoryLayout<ckpt_descriptor>.size,
         "ckpt_pipe": MemoryLayout<ckpt_pipe>.size, "ckpt_eventfd": MemoryLayout<ckpt_eventfd>.size,
         "ckpt_timerfd": MemoryLayout<ckpt_timerfd>.size, "ckpt_epoll_entry": MemoryLayout<ckpt_epoll_entry>.size,
-        "ckpt_blob": MemoryLayout<ckpt_blob>.size,
+        "ckpt_blob": MemoryLayout<ckpt_blob>.size, "ckpt_chunk": MemoryLayout<ckpt_chunk>.size,
     ]
 
     /// `CKPT_ASSERT_SIZE(name, bytes);` of image.h.

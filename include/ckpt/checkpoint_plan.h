@@ -5,8 +5,13 @@
 
 #include "image.h"
 
-#define CKPT_PLAN_VERSION 1u
+#define CKPT_PLAN_VERSION 2u
 #define CKPT_EXIT_STATUS_DEFAULT 85
+
+// How written pages are found. AUTO tries UFFD, then takes full images (NONE): MPROTECT makes system calls of the program fail
+// with EFAULT where they write into memory that is tracked, so it is only taken when it is asked for.
+enum ckpt_tracker { CKPT_TRACKER_AUTO = 0, CKPT_TRACKER_UFFD = 1, CKPT_TRACKER_MPROTECT = 2, CKPT_TRACKER_NONE = 3 };
+enum ckpt_exclusion { CKPT_EXCLUDE_DEAD = 1 /* zero after a restart, in no image */, CKPT_EXCLUDE_READ_ONLY = 2 /* as in the last image */ };
 
 struct ckpt_inherited_stream { uint64_t device, inode; uint32_t mode, open; }; // as fstat gives it; open 0: was closed
 
@@ -22,14 +27,24 @@ struct ckpt_plan {
     uint32_t rseq_byte_count, rseq_signature;
     uint8_t build_id[20];
     uint32_t build_id_byte_count;
+    uint32_t tracker;                   // enum ckpt_tracker
+    uint64_t pause_budget_ns;           // the freeze begins when what is left to copy fits into this
+    uint64_t interval_ns;               // periodic checkpoints; 0: none
+    uint64_t failure_ns;                // mean time between failures: the interval is found from the measured cost; 0: interval_ns is it
+    uint64_t minimum_interval_ns;       // a request sooner after the last checkpoint is refused (TOO_SOON); 0: never
+    uint64_t disk_limit_byte_count;     // of all images of this program; 0: none
+    uint32_t chain_length;              // increments before the next full image; 0: every image is full
+    uint32_t compression;               // enum ckpt_compression
+    int32_t compression_level;
     uint32_t reserved;
+    char sink_path[CKPT_PATH_BYTES];    // absolute path of the program that is run as sink; empty: the image is written directly
     char image_path[CKPT_PATH_BYTES];   // absolute
 };
 
 // Outcome of one checkpoint; in a ring, written by the scribe, and sent to `ckpt save`.
 enum ckpt_outcome {
     CKPT_OUTCOME_SAVED = 0, CKPT_OUTCOME_FAILED = 1, CKPT_OUTCOME_CANCELLED = 2 /* by a before-hook */,
-    CKPT_OUTCOME_RESTARTED = 3,
+    CKPT_OUTCOME_RESTARTED = 3, CKPT_OUTCOME_TOO_SOON = 4 /* minimum_interval_ns is not over */,
 };
 // Where a checkpoint was when it failed: one list for the enum and its text.
 #define CKPT_STEP_LIST(X) \
@@ -46,7 +61,11 @@ enum ckpt_outcome {
     X(SYNC, "syncing the image") \
     X(COMMIT, "making the image visible") \
     X(DIED, "the scribe was killed") \
-    X(CONNECT, "connecting to the requester")
+    X(CONNECT, "connecting to the requester") \
+    X(SINK, "passing the image to its sink") \
+    X(LIMIT, "keeping to the limit of disk space") \
+    X(PARENT, "finding the parent image") \
+    X(TRACKER, "tracking written pages")
 enum ckpt_step {
 #define X(name, text) CKPT_STEP_##name,
     CKPT_STEP_LIST(X)
@@ -71,6 +90,15 @@ struct ckpt_report {
     uint32_t thread_count, attempts; // attempts to freeze
     uint32_t unsupported_count;     // descriptors and mappings of kinds that a restart refuses
     uint32_t path_differs;          // 1: another run owns the image path, `path` names what was written
+    uint64_t parent;                // identifier; 0: a full image
+    uint32_t depth;                 // increments from the last full image to this one
+    uint32_t tracker;               // enum ckpt_tracker: what was used
+    uint32_t round_count;           // of pre-copy
+    uint32_t by_child;              // 1: the rounds did not converge (or there was no tracker): a copy-on-write child wrote the rest
+    uint64_t precopied_byte_count;  // pages copied in the rounds while the program ran
+    uint64_t frozen_byte_count;     // pages copied in the freeze
+    uint64_t excluded_byte_count;
+    uint64_t stored_byte_count;     // page data as it is in the image: smaller than page_byte_count when it is compressed
     char path[CKPT_PATH_BYTES];
 };
 

@@ -45,6 +45,7 @@ enum ckpt_note_type {
     CKPT_NOTE_TIMERFDS = CKPT_NOTE_BASE + 11, // table of struct ckpt_timerfd
     CKPT_NOTE_BLOBS = CKPT_NOTE_BASE + 12, // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
     CKPT_NOTE_STRINGS = CKPT_NOTE_BASE + 13, // raw bytes, no table header
+    CKPT_NOTE_CHUNKS = CKPT_NOTE_BASE + 14, // table of struct ckpt_chunk, ascending by image_offset: compressed images only
 };
 
 struct ckpt_table {
@@ -72,10 +73,13 @@ struct ckpt_ident {
     uint32_t elf_header_crc;    // of the 64 bytes at offset 0
     uint32_t program_headers_crc; // of program_header_count * 56 bytes (and of section header 0, 64 bytes, when e_shnum is 1)
     uint32_t notes_crc;         // of all bytes of the notes behind this note
-    uint32_t reserved;          // 0
+    uint32_t depth;             // increments from the last full image to this one; 0: a full image. A parent's is one less
     uint32_t ident_crc;         // of this whole note (12-byte note header, owner padded to 8 bytes, this struct with ident_crc = 0)
 };
-enum ckpt_ident_flag { CKPT_IDENT_EXIT = 1 /* taken by checkpoint-and-exit */ };
+enum ckpt_ident_flag {
+    CKPT_IDENT_EXIT = 1,        // taken by checkpoint-and-exit
+    CKPT_IDENT_COMPRESSED = 2,  // offsets of runs and blobs are those of the image before compression: CKPT_NOTE_CHUNKS leads to the bytes
+};
 
 struct ckpt_process {
     int32_t pid, parent_pid, group, session;  // in the program's own process namespace
@@ -143,6 +147,7 @@ enum ckpt_run_kind {
     CKPT_RUN_ZERO = 2,          // populated, all bytes zero; nothing in the file
     CKPT_RUN_PARENT = 3,        // as in the parent
 };
+// The runs of an image are complete: an increment has a run of kind PARENT for each page that it does not hold itself.
 struct ckpt_run {               // pages of a mapping in no run were never populated: they read as zeros
     uint64_t address;
     uint64_t file_offset;
@@ -234,6 +239,19 @@ struct ckpt_epoll_entry {
 };
 struct ckpt_blob { uint64_t file_offset, byte_count; uint32_t crc, reserved; };
 
+// Bytes of the image before compression, [image_offset, image_offset + byte_count), as they are stored. No two overlap; a run
+// or a blob may lie in several.
+enum ckpt_compression { CKPT_COMPRESSION_NONE = 0 /* stored as they are */, CKPT_COMPRESSION_LZ4 = 1 /* one LZ4 block */, CKPT_COMPRESSION_ZSTD = 2 /* one frame */ };
+#define CKPT_CHUNK_BYTES_MAX (1u << 20) // byte_count at most: chunks are decompressed in parallel
+struct ckpt_chunk {
+    uint64_t image_offset;
+    uint64_t file_offset;
+    uint32_t byte_count;
+    uint32_t stored_byte_count;
+    uint32_t compression;       // enum ckpt_compression
+    uint32_t crc;               // of the stored bytes
+};
+
 // Filled by ckpt-restart in the restarted program's memory before its first instruction.
 #define CKPT_PATH_BYTES 4096u
 #define CKPT_ENVIRONMENT_BYTES 8192u
@@ -254,6 +272,15 @@ struct ckpt_restart_context {
     // From now on these are the inherited ones, not those of enable().
     uint64_t stream_device[3], stream_inode[3];
     uint32_t stream_mode[3], stream_open[3];
+    // The tracker that this restart armed, so that the next checkpoint is an increment of `image`: its descriptor (-1: none; the
+    // next image is a full one) and what fstat says of it, because the program may close it and use the number again.
+    int32_t tracker_descriptor;
+    uint32_t depth;             // of `image`
+    uint64_t tracker_device, tracker_inode;
+    // A periodic checkpoint, kept up to date by the engine: ckpt-restart makes the POSIX timer anew. interval_ns 0: none.
+    uint64_t interval_ns;
+    int32_t interval_signal;
+    int32_t interval_timer;     // the kernel's id of that timer; -1: none
 };
 
 #define CKPT_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " is on disk")
@@ -270,4 +297,5 @@ CKPT_ASSERT_SIZE(ckpt_eventfd, 16);
 CKPT_ASSERT_SIZE(ckpt_timerfd, 32);
 CKPT_ASSERT_SIZE(ckpt_epoll_entry, 40);
 CKPT_ASSERT_SIZE(ckpt_blob, 24);
+CKPT_ASSERT_SIZE(ckpt_chunk, 32);
 #endif
