@@ -48,6 +48,14 @@ int ckpt_make_ready(void) {
     state->own_head = 0;
     state->sequence = 0;
     state->diverted = 0;
+    // The restart may have armed a tracker: what it calls clean is as in the image that was restarted.
+    state->tracker_descriptor = state->live.restart.tracker_descriptor;
+    state->tracker_device = state->live.restart.tracker_device;
+    state->tracker_inode = state->live.restart.tracker_inode;
+    state->base = state->tracker_descriptor >= 0 ? state->live.restart.image : 0;
+    state->base_depth = state->live.restart.depth;
+    state->base_page_count = ~0ull / 16; // not known: the first increment pays
+    state->tracked_count = 0;
     if (state->live.restart.image_path[0] == '/')
         ckpt_memcpy(state->plan.image_path, state->live.restart.image_path, CKPT_PATH_BYTES);
     ckpt_store(&ckpt_control()->armed, 1);
