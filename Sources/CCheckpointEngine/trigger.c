@@ -102,6 +102,8 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     struct ckpt_control *control = ckpt_control();
     struct ckpt_live *live = &ckpt_state.live;
     if (flags & CKPT_REQUEST_EXIT) ckpt_store(&control->exit_requested, 1);
+    // `ckpt save` asks again when nobody comes: the same nonce is the same request.
+    for (int i = 0; nonce && i < CKPT_NONCES; i++) if (ckpt_load(&control->nonces[i]) == nonce) nonce = 0;
     if (nonce)
         for (int i = 0; i < CKPT_NONCES; i++)
             if (__atomic_load_n(&control->nonces[i], __ATOMIC_SEQ_CST) == 0) { ckpt_store(&control->nonces[i], nonce); break; }
@@ -120,6 +122,7 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     }
     ckpt_reap_scribe();
     int error = ckpt_install_park_handler();
+    ckpt_tracker_open();
     control->began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
     control->ticket = (uint64_t)ticket;
     ckpt_store(&control->work, CKPT_WORK_RUNNING);
