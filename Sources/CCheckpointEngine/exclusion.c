@@ -140,7 +140,8 @@ static int change(uint64_t start, uint64_t end, uint32_t kind) {
         }
         error = put(to, range->start, cut_start, range->kind, range->since);
         if (error == 0 && !placed) { error = put(to, start, end, kind, since); placed = 1; }
-        if (error == 0 && kind == INCLUDE) error = put(to, cut_start, cut_end, INCLUDE, since);
+        int is_over = range->kind == INCLUDE && !is_owed(range, ckpt_load(&STATE->settled));
+        if (error == 0 && kind == INCLUDE && !is_over) error = put(to, cut_start, cut_end, INCLUDE, since);
         if (error == 0) error = put(to, cut_end, range->end, range->kind, range->since);
     }
     if (error == 0 && !placed) error = put(to, start, end, kind, since);
