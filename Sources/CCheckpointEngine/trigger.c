@@ -139,6 +139,9 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
 __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct ckpt_siginfo *info, void *context) {
     (void)context;
     if (ckpt_make_ready() < 0) return;
+    struct ckpt_control *control = ckpt_control();
+    // The timer goes on while a checkpoint is taken; that one is it. Its scribe may have been killed: ckpt_start looks.
+    if (ckpt_is_periodic(info) && ckpt_load(&control->work) != CKPT_WORK_IDLE && ckpt_load(&control->scribe) != 0) return;
     // Kernel: si_code SI_QUEUE (-1) comes from sigqueue only, with the value that the sender gave.
     uint32_t flags = number == ckpt_state.plan.exit_signal ? CKPT_REQUEST_EXIT : ckpt_is_periodic(info) ? CKPT_REQUEST_PERIODIC : 0;
     ckpt_start(flags, info->code == -1 ? info->value : 0);

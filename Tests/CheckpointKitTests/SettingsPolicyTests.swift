@@ -4,7 +4,7 @@ import CheckpointKit
 import Testing
 
 /// Settings of when and how.
-struct PolicyTests {
+struct SettingsPolicyTests {
     private func resolve(
         _ configuration: Configuration = .init(), _ variables: [String: String] = [:], tools: [String] = [], executables: Set<String> = []
     ) throws -> Settings {
