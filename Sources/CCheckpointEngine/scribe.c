@@ -145,7 +145,6 @@ static void be_writer(struct ckpt_checkpoint *c, int results, long scribe) {
     live->hook_phase = CKPT_HOOK_IDLE;
     live->restart_count++;
     live->event++;
-    ckpt_exclusions_settle(c->exclusion_mark);
     struct result result = {0, 0, 0, 0, {0, 0}};
     result.error = ckpt_write_image(c, &result.missing);
     result.step = c->step ? c->step : CKPT_STEP_WRITE;

