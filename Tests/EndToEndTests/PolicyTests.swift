@@ -35,8 +35,9 @@ import Testing
                 try run.restart()
                 try run.waitUntilAlive()
             }
+            // Too soon, or answered by a periodic one that begins just then.
             let saved = try run.ckpt("save", "\(run.child?.id ?? 0)")
-            #expect(saved.ending == .exited(isFixed ? 69 : 0), "\(saved)")
+            #expect(saved.ending == .exited(0) || isFixed && saved.ending == .exited(69), "\(saved)")
         }
         try expectTheSame(run)
     }
