@@ -68,6 +68,7 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint64_t ticket;                // newest ticket that the checkpoint under way will answer
     uint64_t began_ns;              // monotonic time of the request
     uint64_t nonces[CKPT_NONCES];   // of `ckpt save`, taken by the scribe
+    uint32_t periodic_requested;    // by the interval's timer
 };
 
 struct ckpt_slot {
@@ -86,6 +87,22 @@ struct ckpt_unforked { uint64_t start, end; };
 #define CKPT_ADVISED_MAX 256u
 struct ckpt_advised { uint64_t start, end; uint32_t advice, reserved; };
 struct ckpt_shadow { uint64_t address; const uint8_t *copy; uint32_t page_count; struct ckpt_shadow *next; };
+
+// Exclusions (exclusion.c), saved with the program's memory; apart from the rest, because most of it is never touched.
+#define CKPT_EXCLUSIONS_MAX 4096u
+struct ckpt_excluded {
+    uint64_t start, end;
+    uint32_t kind;                  // enum ckpt_exclusion; 0: was excluded, and is included again
+    uint32_t since;                 // the mark of the first freeze behind this change
+};
+struct ckpt_exclusion_table { uint32_t count, reserved; struct ckpt_excluded ranges[CKPT_EXCLUSIONS_MAX]; };
+struct ckpt_exclusion_state {
+    uint32_t version;               // tables[version & 1] is valid
+    uint32_t lock;                  // id of the process that changes the other one
+    uint32_t epoch, settled;        // marks given out; the newest that an image has
+    struct ckpt_exclusion_table tables[2];
+};
+extern struct ckpt_exclusion_state ckpt_exclusion_state;
 
 struct ckpt_state {                 // saved with the program's memory
     struct ckpt_live live;
@@ -113,7 +130,11 @@ struct ckpt_state {                 // saved with the program's memory
     uint32_t base_depth;
     uint64_t base_page_count;       // populated pages then
     uint32_t tracked_half, tracked_count; // of the table of file mappings that belongs to the base
+    uint32_t tracks_exclusions;     // this tracker has seen every mapping: what is not registered is newer than its exclusions
     uint32_t direct_io;             // the program was seen with direct I/O: nothing is copied while it runs
+    uint64_t cost_ns;               // what the last checkpoint cost the program: its pause and the slowdown; 0: not measured
+    uint64_t durable_ns;            // monotonic time of the last durable image of this process; 0: none
+    uint64_t next_interval_ns;      // found from the last cost, taken up by the next trigger; 0: none
 };
 extern struct ckpt_state ckpt_state;
 extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)
@@ -184,6 +205,16 @@ struct ckpt_requesters { int sockets[CKPT_NONCES]; uint32_t count; int exit_afte
 struct ckpt_checkpoint;
 void ckpt_connect_requesters(struct ckpt_requesters *requesters);
 void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *requesters);
+// interval.c: the periodic checkpoint, and the least time between two
+int ckpt_prepare_interval(const struct ckpt_plan *plan); // the timer, not started
+void ckpt_start_interval(void);     // Order: behind the handlers, because it may fire at once
+void ckpt_stop_interval(void);      // Order: before the handlers go
+void ckpt_renew_interval(void);     // by a thread of the program, with the lock held
+int ckpt_is_periodic(const struct ckpt_siginfo *info);
+uint64_t ckpt_optimal_interval(uint64_t cost_ns, uint64_t failure_ns);
+struct ckpt_checkpoint;
+int ckpt_too_soon(struct ckpt_checkpoint *c, int exit_after); // the scribe's first question: 0, or the error of the report
+void ckpt_note_durable(struct ckpt_checkpoint *c); // by the scribe, behind the commit
 
 // One checkpoint as the scribe sees it.
 struct ckpt_bump { uint64_t base, used, limit; };
@@ -258,6 +289,7 @@ struct ckpt_checkpoint {
     uint64_t memory_byte_count, page_byte_count, page_count; // populated pages: here, zero or the parent's
     uint32_t unsupported_count;
     uint64_t pause_began_ns;
+    uint32_t exclusion_mark;        // of this freeze
     struct ckpt_report report;
     char image_path[CKPT_PATH_BYTES];
 };
@@ -329,6 +361,8 @@ enum ckpt_treatment ckpt_treatment(const struct ckpt_mapping *m);
 void ckpt_tracker_open(void);       // by a thread of the program
 void ckpt_tracker_close(void);      // by a thread of the program
 int ckpt_tracker_is_open(void);     // in whatever process shares the descriptors
+int ckpt_is_tracked(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
+void ckpt_track_exclusion(uint64_t start, uint64_t end); // by a thread of the program
 int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // 1: tracked since before, 0: from now on, negative: cannot be
 // Finds populated pages of a tracked mapping that are not proven clean, into the spans; `all`: every populated page.
 int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect);
@@ -345,6 +379,26 @@ int ckpt_precopy(struct ckpt_checkpoint *c);
 // final.c: in the freeze
 int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);
 int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child);
+// exclusion.c
+enum ckpt_page_exclusion {
+    CKPT_PAGE_INCLUDED = 0,     // as the tracker says
+    CKPT_PAGE_DEAD = 1,         // in no image; zero after a restart
+    CKPT_PAGE_READ_ONLY = 2,    // as in the parent, whatever the tracker says; without a parent it is written
+    CKPT_PAGE_PARTLY = 3,       // as the tracker says, with its dead bytes cleared
+    CKPT_PAGE_OWED = 4,         // written whatever the tracker says, with its dead bytes cleared
+};
+// What the page at `address` is; returns how far (at most `end`) the pages behind it are the same. O(log n), no lock.
+uint64_t ckpt_exclusion_stretch(uint64_t address, uint64_t end, uint32_t *exclusion);
+uint32_t ckpt_exclusion_of_page(uint64_t address);
+int ckpt_has_exclusions(uint64_t start, uint64_t end);
+void ckpt_clear_dead_bytes(uint64_t address, uint8_t *page); // in the copy of one page; O(log n) for each range in it
+// The table itself: does not change in a freeze.
+const struct ckpt_excluded *ckpt_exclusions(uint32_t *count);
+// In a freeze: memory that is there no more, or again. What is there now is included.
+void ckpt_forget_exclusion(uint64_t start, uint64_t end);
+// In the freeze: a mark, to be settled when the image is durable that the next increment builds on.
+uint32_t ckpt_exclusions_mark(void);
+void ckpt_exclusions_settle(uint32_t mark);
 // snapshot.c: the copy-on-write child writes the image
 int ckpt_write_image(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
 int ckpt_write_blobs(struct ckpt_checkpoint *c);
