@@ -3,6 +3,13 @@ import CCheckpointABI
 import Foundation
 import Testing
 
+enum Host {
+    /// What `ckpt check` says of asynchronous write-protection.
+    static func lacksTracker(_ run: Run) -> Bool {
+        (try? run.ckpt("check").output.split(separator: "\n").contains { $0.contains("userfaultfd") && !$0.contains("yes") }) ?? false
+    }
+}
+
 /// Restarts from chains: a real image, divided over several files.
 @Suite struct ChainTests {
     /// Takes a checkpoint of a fixture, kills it, and divides the image; `length` files besides it.
@@ -74,6 +81,33 @@ import Testing
             try run.restart(image: run.path("folded.img"))
             try run.waitUntilAlive()
             try expectTheSame(run, "seed \(seed)")
+        }
+    }
+
+    @Test func `a restarted program finds its tracker armed`() throws {
+        let run = try Run(Fixture("heap"), as: .nobody)
+        try run.explain {
+            try run.start()
+            try run.checkpoint(.save)
+            try run.kill()
+            try run.restart()
+            try run.waitUntilAlive()
+            let id = try #require(processTree(below: run.child?.id ?? 0).last { text(of: "/proc/\($0)/maps").contains("[heap]") })
+            let numbers = fileNames("/proc/\(id)/fd").compactMap { Int($0) }.filter {
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(id)/fd/\($0)")) == "anon_inode:[userfaultfd]"
+            }
+            if numbers.isEmpty && Host.lacksTracker(run) { return run.finish() }
+            #expect(numbers.count == 1 && numbers[0] >= 24, "\(numbers)")
+            // Which of the populated pages of the heap the kernel holds protected: bit 57.
+            let heap = try #require(text(of: "/proc/\(id)/maps").split(separator: "\n").first { $0.hasSuffix("[heap]") })
+            let ends = heap.prefix { $0 != " " }.split(separator: "-").compactMap { UInt64($0, radix: 16) }
+            let map = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/proc/\(id)/pagemap"))
+            try map.seek(toOffset: ends[0] / 4096 * 8)
+            let entries = Array(try map.read(upToCount: Int((ends[1] - ends[0]) / 4096 * 8)) ?? Data())
+            let words = (0 ..< entries.count / 8).map { Forge.number(entries, at: $0 * 8, UInt64.self) }
+            let present = words.filter { $0 >> 63 == 1 }
+            #expect(present.count > 0 && present.filter { $0 >> 57 & 1 == 1 }.count > present.count / 2, "\(present.count)")
+            try expectTheSame(run, "armed")
         }
     }
 
