@@ -124,7 +124,10 @@ static int settle_exclusions(struct ckpt_checkpoint *c) {
         for (uint64_t at = ranges[i].start & ~4095ull; at < end; at = next) {
             uint32_t exclusion;
             next = ckpt_exclusion_stretch(at, end, &exclusion);
-            if (exclusion == CKPT_PAGE_DEAD) ckpt_ledger_forget(c, at, next);
+            if (exclusion == CKPT_PAGE_DEAD) {
+                ckpt_ledger_forget(c, at, next);
+                c->report.excluded_byte_count += next - at;
+            }
             for (uint64_t page = at; exclusion == CKPT_PAGE_OWED && page < next; page += CKPT_PAGE_SIZE) {
                 int error = add_always(c, page);
                 if (error < 0) return error;
