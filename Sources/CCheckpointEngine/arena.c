@@ -35,6 +35,6 @@ struct ckpt_checkpoint *ckpt_begin(void) {
     c->strings = (struct ckpt_bump){ckpt_arena + CKPT_STRINGS_OFFSET, 1, CKPT_STRINGS_BYTES};
     *(char *)(ckpt_arena + CKPT_STRINGS_OFFSET) = 0;
     c->actions = (struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET);
-    c->proc = c->output = c->directory = c->replaced = c->parent_map = -1;
+    c->proc = c->output = c->directory = c->replaced = c->parent_map = c->sink = -1;
     return c;
 }
