@@ -18,6 +18,7 @@ struct Ckpt: ParsableCommand {
             Inspect.self,
             Verify.self,
             Check.self,
+            Sink.self,
         ])
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import CheckpointCompression
 import CheckpointImage
 import SystemPackage
 
@@ -19,7 +20,7 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         do throws(ImageError) {
-            let opened = try Image.open(FilePath(image))
+            let opened = try Image.open(FilePath(image), decompressor: SystemDecompressor())
             let findings = Judgement.judge(opened, host: HostFacts.current())
             if json {
                 tell(InspectedImage(image: opened, findings: findings).json.text)

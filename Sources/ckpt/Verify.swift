@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import CheckpointCompression
 import CheckpointImage
 import SystemPackage
 
@@ -19,7 +20,7 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         do throws(ImageError) {
-            let opened = try Image.open(FilePath(image))
+            let opened = try Image.open(FilePath(image), decompressor: SystemDecompressor())
             try opened.verifyPages()
             if quiet { return }
             let pages = opened.contentByteCount
