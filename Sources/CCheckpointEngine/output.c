@@ -47,6 +47,7 @@ int ckpt_output_open(struct ckpt_checkpoint *c) {
 
 // Writes whole pages at a page-aligned offset.
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset) {
+    if (c->sink >= 0) return ckpt_sink_put(c, bytes, byte_count, offset);
     const uint8_t *from = bytes;
     while (byte_count > 0) {
         long wrote = ckpt_pwrite(c->output, from, byte_count, offset);
@@ -132,7 +133,8 @@ void ckpt_output_begin(struct ckpt_checkpoint *c) {
     output->writer = (int32_t)ckpt_getpid();
     // CLONE_VM | CLONE_FILES | CLONE_UNTRACED | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, exit signal 0.
     const uint64_t flags = 0x00000100 | 0x00000400 | 0x00800000 | 0x00100000 | 0x00200000;
-    for (uint32_t i = 0; i < HELPERS; i++) {
+    // A sink takes one frame at a time.
+    for (uint32_t i = 0; i < (c->sink >= 0 ? 1 : HELPERS); i++) {
         uint64_t stack = ckpt_arena + CKPT_OUTPUT_OFFSET + 0x10000 + (i + 1) * HELPER_STACK_BYTES;
         if (ckpt_spawn(flags, (void *)stack, &output->helpers[i], &output->helpers[i], helper) < 0) break;
         output->helper_count++;

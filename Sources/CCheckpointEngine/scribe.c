@@ -118,7 +118,7 @@ static int capture(struct ckpt_checkpoint *c) {
     return error;
 }
 
-struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count; struct ckpt_unforked missing; };
+struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count, stored_byte_count; struct ckpt_unforked missing; };
 
 static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) {
     struct result result;
@@ -130,6 +130,7 @@ static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) 
     if (result.error < 0) return fail(c, result.step, result.error);
     c->page_byte_count = result.page_byte_count;
     c->memory_byte_count = result.memory_byte_count;
+    c->stored_byte_count = result.stored_byte_count;
     return 0;
 }
 
@@ -145,11 +146,12 @@ static void be_writer(struct ckpt_checkpoint *c, int results, long scribe) {
     live->hook_phase = CKPT_HOOK_IDLE;
     live->restart_count++;
     live->event++;
-    struct result result = {0, 0, 0, 0, {0, 0}};
+    struct result result = {0, 0, 0, 0, 0, {0, 0}};
     result.error = ckpt_write_image(c, &result.missing);
     result.step = c->step ? c->step : CKPT_STEP_WRITE;
     result.page_byte_count = c->page_byte_count;
     result.memory_byte_count = c->memory_byte_count;
+    result.stored_byte_count = c->sink >= 0 ? c->stored_byte_count : c->page_byte_count;
     ckpt_write(results, &result, sizeof result);
     ckpt_exit_group(0);
 }
@@ -171,6 +173,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     if ((error = fail(c, CKPT_STEP_PROC, find_program(c))) < 0) return error;
     // Whether the image can be written at all is known before the program is disturbed.
     if ((error = fail(c, CKPT_STEP_OPEN, ckpt_output_open(c))) < 0) return error;
+    if (ckpt_state.plan.sink_path[0] && (error = ckpt_sink_start(c)) < 0) return error;
     if ((error = fail(c, CKPT_STEP_SCRIBE, (int)ckpt_call(__NR_pipe2, results, 02000000))) < 0) return error;
     ckpt_capture_processor(c);
     identify(c);
@@ -212,6 +215,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
 }
 
 static void close_descriptors(struct ckpt_checkpoint *c) {
+    ckpt_sink_end(c);
     const int descriptors[] = {c->proc, c->output, c->directory, c->replaced, c->parent_map};
     for (unsigned i = 0; i < sizeof descriptors / sizeof *descriptors; i++) if (descriptors[i] >= 0) ckpt_close(descriptors[i]);
 }
@@ -278,6 +282,7 @@ static void report(struct ckpt_checkpoint *c, int error, struct requesters *requ
     r->sequence = c->ident.sequence;
     r->memory_byte_count = c->memory_byte_count;
     r->page_byte_count = c->page_byte_count;
+    r->stored_byte_count = c->stored_byte_count;
     r->attempts = c->attempts;
     r->unsupported_count = c->unsupported_count;
     r->path_differs = ckpt_state.diverted && !c->named;
@@ -317,6 +322,7 @@ void ckpt_scribe(void) {
             c = begin(requesters->path);
             error = take(c, exit_after);
         }
+        ckpt_sink_end(c);
         report(c, error, requesters);
         ckpt_call(__NR_close_range, 0, ~0u, 0);
         // Give the memory of this checkpoint back.
