@@ -58,10 +58,8 @@ static void sink(void) {
 static void name_compression(const struct ckpt_plan *plan, char *to, const char *end) {
     static const char names[][5] = {"none", "lz4", "zstd"};
     to = ckpt_append(to, end, names[plan->compression <= CKPT_COMPRESSION_ZSTD ? plan->compression : 0]);
-    if (plan->compression != CKPT_COMPRESSION_ZSTD || plan->compression_level == 0) return;
-    to = ckpt_append(to, end, plan->compression_level < 0 ? ":-" : ":");
-    int64_t level = plan->compression_level;
-    ckpt_append_number(to, end, (uint64_t)(level < 0 ? -level : level), 10, 1);
+    if (plan->compression == CKPT_COMPRESSION_ZSTD && plan->compression_level > 0)
+        ckpt_append_number(ckpt_append(to, end, ":"), end, (uint64_t)plan->compression_level, 10, 1);
 }
 
 static int fail(struct ckpt_checkpoint *c, int error) {

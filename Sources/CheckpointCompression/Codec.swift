@@ -9,8 +9,7 @@ package struct Codec: Sendable, Equatable {
 
     /// Best ratio for the time (Documentation/decisions).
     package static let zstdLevelDefault: Int32 = 3
-    /// What libzstd takes; the fast ones below zero down to where nothing is gained any more.
-    package static let zstdLevels: ClosedRange<Int32> = -50...19
+    package static let zstdLevels: ClosedRange<Int32> = 1...22
 
     package init(_ compression: Compression, level: Int32 = Codec.zstdLevelDefault) {
         self.compression = compression

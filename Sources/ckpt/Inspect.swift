@@ -71,6 +71,11 @@ struct InspectedImage {
             ("Kernel", process.kernelRelease),
             ("Processor", "x86-64-v\(process.cpuLevel), \(process.xsaveByteCount) bytes of vector state"),
         ]
+        if let stored = image.storedByteCount {
+            let size = image.uncompressedByteCount
+            let ratio = stored > 0 ? (Double(size) / Double(stored)).withOneDigit : "-"
+            lines.insert(("Compressed", "\(image.compressionName), \(size.inUnits) stored in \(stored.inUnits) (\(ratio) : 1), \(image.chunks.count) chunks"), at: 6)
+        }
         if process.pauseNs > 0 { lines.insert(("Pause", process.pauseNs.inMilliseconds), at: 4) }
         let width = lines.map { $0.0.count }.max() ?? 0
         return lines.map { $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + $0.1.inOneLine }.joined(separator: "\n")
