@@ -60,6 +60,7 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint64_t ticket;                // newest ticket that the checkpoint under way will answer
     uint64_t began_ns;              // monotonic time of the request
     uint64_t nonces[CKPT_NONCES];   // of `ckpt save`, taken by the scribe
+    uint32_t periodic_requested;    // by the interval's timer
 };
 
 struct ckpt_slot {
@@ -76,6 +77,22 @@ struct ckpt_slot {
 struct ckpt_unforked { uint64_t start, end; };
 struct ckpt_shadow { uint64_t address; const uint8_t *copy; uint32_t page_count; struct ckpt_shadow *next; };
 
+// Exclusions (exclusion.c), saved with the program's memory; apart from the rest, because most of it is never touched.
+#define CKPT_EXCLUSIONS_MAX 4096u
+struct ckpt_excluded {
+    uint64_t start, end;
+    uint32_t kind;                  // enum ckpt_exclusion; 0: was excluded, and is included again
+    uint32_t since;                 // the mark of the first freeze behind this change
+};
+struct ckpt_exclusion_table { uint32_t count, reserved; struct ckpt_excluded ranges[CKPT_EXCLUSIONS_MAX]; };
+struct ckpt_exclusion_state {
+    uint32_t version;               // tables[version & 1] is valid
+    uint32_t lock;                  // id of the process that changes the other one
+    uint32_t epoch, settled;        // marks given out; the newest that an image has
+    struct ckpt_exclusion_table tables[2];
+};
+extern struct ckpt_exclusion_state ckpt_exclusion_state;
+
 struct ckpt_state {                 // saved with the program's memory
     struct ckpt_live live;
     struct ckpt_plan plan;
@@ -91,6 +108,9 @@ struct ckpt_state {                 // saved with the program's memory
     char beacon_name[32];
     struct ckpt_unforked unforked[CKPT_UNFORKED_MAX];
     uint32_t unforked_count;
+    uint64_t cost_ns;               // what the last checkpoint cost the program: its pause and the slowdown; 0: not measured
+    uint64_t durable_ns;            // monotonic time of the last durable image of this process; 0: none
+    uint64_t next_interval_ns;      // found from the last cost, taken up by the next trigger; 0: none
 };
 extern struct ckpt_state ckpt_state;
 extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)
@@ -139,6 +159,17 @@ void ckpt_reap_scribe(void);
 // scribe.c
 void ckpt_scribe(void);
 
+// interval.c: the periodic checkpoint, and the least time between two
+int ckpt_prepare_interval(const struct ckpt_plan *plan); // the timer, not started
+void ckpt_start_interval(void);     // Order: behind the handlers, because it may fire at once
+void ckpt_stop_interval(void);      // Order: before the handlers go
+void ckpt_renew_interval(void);     // by a thread of the program, with the lock held
+int ckpt_is_periodic(const struct ckpt_siginfo *info);
+uint64_t ckpt_optimal_interval(uint64_t cost_ns, uint64_t failure_ns);
+struct ckpt_checkpoint;
+int ckpt_too_soon(struct ckpt_checkpoint *c, int exit_after); // the scribe's first question: 0, or the error of the report
+void ckpt_note_durable(struct ckpt_checkpoint *c); // by the scribe, behind the commit
+
 // One checkpoint as the scribe sees it.
 struct ckpt_bump { uint64_t base, used, limit; };
 struct ckpt_segment { uint64_t start, end, file_offset, file_byte_count; uint32_t protection, mapping; };
@@ -183,6 +214,7 @@ struct ckpt_checkpoint {
     uint64_t memory_byte_count, page_byte_count, stored_byte_count;
     uint32_t unsupported_count;
     uint64_t pause_began_ns;
+    uint32_t exclusion_mark;        // of this freeze
     struct ckpt_report report;
     char image_path[CKPT_PATH_BYTES];
 };
@@ -227,6 +259,25 @@ void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, s
 int ckpt_capture_unforked(struct ckpt_checkpoint *c);
 int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
 int ckpt_remember_unforked(const struct ckpt_unforked *range);
+// exclusion.c
+enum ckpt_page_exclusion {
+    CKPT_PAGE_INCLUDED = 0,     // as the tracker says
+    CKPT_PAGE_DEAD = 1,         // in no image; zero after a restart
+    CKPT_PAGE_READ_ONLY = 2,    // as in the parent, whatever the tracker says; without a parent it is written
+    CKPT_PAGE_PARTLY = 3,       // as the tracker says, with its dead bytes cleared
+    CKPT_PAGE_OWED = 4,         // written whatever the tracker says, with its dead bytes cleared
+};
+// What the page at `address` is; returns how far (at most `end`) the pages behind it are the same. O(log n), no lock.
+uint64_t ckpt_exclusion_stretch(uint64_t address, uint64_t end, uint32_t *exclusion);
+uint32_t ckpt_exclusion_of_page(uint64_t address);
+void ckpt_clear_dead_bytes(uint64_t address, uint8_t *page); // in the copy of one page; O(log n) for each range in it
+// The table itself: does not change in a freeze.
+const struct ckpt_excluded *ckpt_exclusions(uint32_t *count);
+// In a freeze: memory that is there no more, or again. What is there now is included.
+void ckpt_forget_exclusion(uint64_t start, uint64_t end);
+// In the freeze: a mark, to be settled when the image is durable that the next increment builds on.
+uint32_t ckpt_exclusions_mark(void);
+void ckpt_exclusions_settle(uint32_t mark);
 // snapshot.c: the copy-on-write child writes the image
 int ckpt_write_image(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
 // pages.c, notes.c

@@ -146,6 +146,7 @@ static void be_writer(struct ckpt_checkpoint *c, int results, long scribe) {
     live->hook_phase = CKPT_HOOK_IDLE;
     live->restart_count++;
     live->event++;
+    ckpt_exclusions_settle(c->exclusion_mark);
     struct result result = {0, 0, 0, 0, 0, {0, 0}};
     result.error = ckpt_write_image(c, &result.missing);
     result.step = c->step ? c->step : CKPT_STEP_WRITE;
@@ -183,6 +184,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     }
     uint64_t parked_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
     c->frozen = 1;
+    c->exclusion_mark = ckpt_exclusions_mark();
     // Requests up to here are answered by this image.
     ckpt_store(&ckpt_control()->ticket, ckpt_load(&ckpt_state.live.requested));
     error = fail(c, CKPT_STEP_CAPTURE, capture(c));
@@ -272,7 +274,8 @@ static void report(struct ckpt_checkpoint *c, int error, struct requesters *requ
     struct ckpt_control *control = ckpt_control();
     struct ckpt_live *live = &ckpt_state.live;
     struct ckpt_report *r = &c->report;
-    r->outcome = error == 0 ? CKPT_OUTCOME_SAVED : c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED;
+    if (r->outcome != CKPT_OUTCOME_TOO_SOON)
+        r->outcome = error == 0 ? CKPT_OUTCOME_SAVED : c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED;
     r->step = error == 0 ? CKPT_STEP_NONE : c->step;
     r->error = error;
     r->tid = c->stuck_tid;
@@ -313,7 +316,8 @@ void ckpt_scribe(void) {
         connect_requesters(requesters);
         int exit_after = (int)ckpt_exchange(&control->exit_requested, 0) | requesters->exit_after;
         struct ckpt_checkpoint *c = begin(requesters->path);
-        int error = take(c, exit_after);
+        int error = ckpt_too_soon(c, exit_after);
+        if (error == 0) error = take(c, exit_after);
         while (error == -CKPT_EAGAIN && c->step == CKPT_STEP_NONE) {
             // Memory was found that fork does not copy: now it is known, and the next freeze copies it.
             if (exit_after) ckpt_thaw(CKPT_COMMAND_DONE);
@@ -323,6 +327,7 @@ void ckpt_scribe(void) {
             error = take(c, exit_after);
         }
         ckpt_sink_end(c);
+        if (error == 0) ckpt_note_durable(c);
         report(c, error, requesters);
         ckpt_call(__NR_close_range, 0, ~0u, 0);
         // Give the memory of this checkpoint back.

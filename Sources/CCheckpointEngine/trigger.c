@@ -48,6 +48,7 @@ int ckpt_make_ready(void) {
     state->own_head = 0;
     state->sequence = 0;
     state->diverted = 0;
+    state->durable_ns = 0; // another clock
     if (state->live.restart.image_path[0] == '/')
         ckpt_memcpy(state->plan.image_path, state->live.restart.image_path, CKPT_PATH_BYTES);
     ckpt_store(&ckpt_control()->armed, 1);
@@ -94,6 +95,8 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     struct ckpt_control *control = ckpt_control();
     struct ckpt_live *live = &ckpt_state.live;
     if (flags & CKPT_REQUEST_EXIT) ckpt_store(&control->exit_requested, 1);
+    if (flags & CKPT_REQUEST_PERIODIC) ckpt_store(&control->periodic_requested, 1);
+    ckpt_renew_interval();
     if (nonce)
         for (int i = 0; i < CKPT_NONCES; i++)
             if (__atomic_load_n(&control->nonces[i], __ATOMIC_SEQ_CST) == 0) { ckpt_store(&control->nonces[i], nonce); break; }
@@ -137,7 +140,8 @@ __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct
     (void)context;
     if (ckpt_make_ready() < 0) return;
     // Kernel: si_code SI_QUEUE (-1) comes from sigqueue only, with the value that the sender gave.
-    ckpt_start(number == ckpt_state.plan.exit_signal ? CKPT_REQUEST_EXIT : 0, info->code == -1 ? info->value : 0);
+    uint32_t flags = number == ckpt_state.plan.exit_signal ? CKPT_REQUEST_EXIT : ckpt_is_periodic(info) ? CKPT_REQUEST_PERIODIC : 0;
+    ckpt_start(flags, info->code == -1 ? info->value : 0);
 }
 
 int64_t ckpt_engine_request(uint32_t flags) {

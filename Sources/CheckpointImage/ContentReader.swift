@@ -37,6 +37,15 @@ package struct ContentReader {
         }
     }
 
+    package mutating func content(_ byteCount: UInt64, at offset: UInt64, what: String) throws(ImageError) -> [UInt8] {
+        var content: [UInt8] = []
+        content.reserveCapacity(Int(min(byteCount, UInt64(Chunk.byteCountMax))))
+        try read(byteCount, at: offset, what: what) { piece throws(ImageError) in
+            for index in piece.indices { content.append(piece[index]) }
+        }
+        return content
+    }
+
     package mutating func crc32c(_ byteCount: UInt64, at offset: UInt64, what: String) throws(ImageError) -> UInt32 {
         var crc: UInt32 = 0
         try read(byteCount, at: offset, what: what) { piece throws(ImageError) in crc = piece.crc32c(appendedTo: crc) }

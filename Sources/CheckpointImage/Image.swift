@@ -93,11 +93,8 @@ package final class Image: Sendable {
         guard blobs.indices.contains(index) else { throw .damaged(what: "blob \(index) is missing", offset: nil) }
         let blob = blobs[index]
         guard blob.byteCount <= Image.blobByteCountMax else { throw .unsupported(what: "blob \(index) has \(blob.byteCount) bytes") }
-        var bytes: [UInt8] = []
         var reader = ContentReader(self)
-        try reader.read(blob.byteCount, at: blob.fileOffset, what: "blob") { piece throws(ImageError) in
-            for index in piece.indices { bytes.append(piece[index]) }
-        }
+        let bytes = try reader.content(blob.byteCount, at: blob.fileOffset, what: "blob")
         guard bytes.span.crc32c() == blob.crc else {
             throw .damaged(what: "the checksum of blob \(index) is wrong", offset: blob.fileOffset)
         }
