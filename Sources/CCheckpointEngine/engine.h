@@ -292,7 +292,8 @@ int ckpt_output_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_
 int ckpt_output_finish(struct ckpt_checkpoint *c); // everything queued is written, or the first error
 // Writes at once, without the queue.
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // byte_count: whole pages
-// sink.c: instead of writing. Pages and blobs in any order, no offset twice; a failure sets step SINK.
+// sink.c: instead of writing. No offset twice, and nothing later that lies between two puts less than 256 KiB apart which follow
+// one another: those are zeros. A failure sets step SINK.
 int ckpt_sink_start(struct ckpt_checkpoint *c); // by the scribe, behind ckpt_output_open
 int ckpt_sink_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // whole pages; by one process at a time
 // The last: notes and program headers as they are without compression, and the page with the ELF header. Waits for the answer.

@@ -15,7 +15,7 @@
 #define CKPT_SINK_FRAME_BYTES_MAX (1u << 20)
 
 enum ckpt_sink_frame_kind {
-    CKPT_SINK_PAGES = 0x434b5301u,  // whole pages of content. No offset comes twice, and a gap between two frames is never filled later
+    CKPT_SINK_PAGES = 0x434b5301u,  // whole pages of content. No offset comes twice; what lies between a frame and the next is zeros, and never comes
     CKPT_SINK_TAIL = 0x434b5302u,   // notes and program headers as they are before compression, ascending without gaps
     CKPT_SINK_HEADER = 0x434b5303u, // the page with the ELF header, at offset 0
     CKPT_SINK_END = 0x434b5304u,    // nothing more; no payload
