@@ -9,6 +9,11 @@
 #include <unistd.h>
 #include "include/ckpt_process.h"
 
+int32_t ckpt_process_count_processors(void) {
+    cpu_set_t mine;
+    return sched_getaffinity(0, sizeof mine, &mine) == 0 && CPU_COUNT(&mine) > 0 ? CPU_COUNT(&mine) : 1;
+}
+
 int32_t ckpt_process_make_humble(void) {
     setpriority(PRIO_PROCESS, 0, 19);
     syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 3 << 13 /* IOPRIO_CLASS_IDLE */);
@@ -24,6 +29,5 @@ int32_t ckpt_process_make_humble(void) {
     cpu_set_t all;
     memset(&all, 0xff, sizeof all);
     sched_setaffinity(0, sizeof all, &all);
-    if (sched_getaffinity(0, sizeof all, &all) != 0) return 1;
-    return CPU_COUNT(&all) > 0 ? CPU_COUNT(&all) : 1;
+    return ckpt_process_count_processors();
 }

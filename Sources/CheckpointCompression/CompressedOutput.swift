@@ -7,6 +7,7 @@ package import SystemPackage
 package enum CompressionFailure: Error, Equatable {
     /// What was to be compressed is not what an image looks like.
     case input(String)
+    case image(ImageError)
     case read(Errno)
     case write(Errno)
     /// The other side has gone before the end.
@@ -25,6 +26,8 @@ package struct CompressedOutput {
     package let codec: Codec
     /// Each thread has two buffers of 1 MiB, and what zstd needs.
     package static let threadCountMax = 16
+    /// Zero pages are not there: so short a gap is filled with zeros, which costs less than another chunk.
+    package static let gapMax: UInt64 = 256 << 10
 
     package init(descriptor: Int32, codec: Codec) {
         self.descriptor = descriptor

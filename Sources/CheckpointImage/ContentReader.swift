@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Reads bytes of the image as they are before compression; keeps the chunk that was needed last. One for each thread.
-package struct ContentReader {
+package struct ContentReader: Sendable {
     private let image: Image
     private var stored: [UInt8] = []
     private var bytes: [UInt8] = []

@@ -43,7 +43,7 @@ package final class Image: Sendable {
     let file: ImageFile
     let decompressor: (any Decompressor)?
 
-    /// Opens an image and checks everything but the content of pages and blobs. Without a decompressor compressed images are refused.
+    /// Opens an image and checks everything but the content of pages and blobs. Without a decompressor those of a compressed image can not be read.
     package static func open(_ path: FilePath, decompressor: (any Decompressor)? = nil) throws(ImageError) -> Image {
         guard HostFacts.current().canComputeCRC32C else { throw .unsupported(what: "this processor lacks sse4.2") }
         let file = try ImageFile(opening: path)
@@ -52,7 +52,6 @@ package final class Image: Sendable {
         let ident = try IdentNote(file, at: notesOffset, notesByteCount: notesByteCount)
         try ident.check(file, header, notesOffset: notesOffset, notesByteCount: notesByteCount)
         guard notesByteCount <= notesByteCountMax else { throw .damaged(what: "\(notesByteCount) bytes of notes", offset: notesOffset) }
-        if ident.identity.flags.contains(.compressed) && decompressor == nil { throw cannotDecompress }
         let base = notesOffset + ident.byteCount
         let notes = try file.read(notesByteCount - ident.byteCount, at: base, what: "notes")
         guard notes.span.crc32c() == ident.notesCRC else { throw .damaged(what: "the checksum of the notes is wrong", offset: base) }

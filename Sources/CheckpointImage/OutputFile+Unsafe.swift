@@ -33,6 +33,13 @@ package struct OutputFile: ~Copyable {
         if isNamed { unsafe _ = unlink(temporary.string) }
     }
 
+    /// From now on it is there as long as somebody has it open.
+    package mutating func forgetName() {
+        // Safety: the string is held for the call.
+        if isNamed { unsafe _ = unlink(temporary.string) }
+        isNamed = false
+    }
+
     func write(_ bytes: [UInt8], at offset: UInt64) throws(ImageError) {
         var done = 0
         while done < bytes.count {

@@ -40,7 +40,7 @@ struct Sink: ParsableCommand {
 extension CompressionFailure {
     fileprivate var errno: Errno {
         switch self {
-        case .input: .invalidArgument
+        case .input, .image: .invalidArgument
         case .read(let errno), .write(let errno): errno
         case .closed: .brokenPipe
         }

@@ -13,9 +13,6 @@ struct SinkStream: ChunkSource {
     private var tailOffset: UInt64 = 0
     private var header: [UInt8] = []
 
-    /// Zero pages are not sent: so short a gap is filled with zeros, which costs less than another chunk.
-    private static let gapMax: UInt64 = 256 << 10
-
     init(descriptor: Int32) { self.descriptor = FileDescriptor(rawValue: descriptor) }
 
     var imageTail: ImageTail { ImageTail(header: header, tail: tail, offset: tailOffset) }
@@ -33,7 +30,7 @@ struct SinkStream: ChunkSource {
                 let length = Int(frame.byte_count)
                 if byteCount > 0 {
                     let end = imageOffset + UInt64(byteCount)
-                    guard frame.offset >= end, frame.offset - end <= SinkStream.gapMax,
+                    guard frame.offset >= end, frame.offset - end <= CompressedOutput.gapMax,
                         byteCount + Int(frame.offset - end) + length <= buffer.count
                     else {
                         waiting = frame

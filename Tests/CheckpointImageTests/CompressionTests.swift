@@ -30,6 +30,24 @@ import Testing
         return bytes
     }
 
+    @Test(arguments: codecs) func `an image that is there can be compressed, and folded to what it was`(codec: Codec) throws {
+        let plain = try open(ImageBuilder.small().image)
+        let file = try TestPath([]), output = try opened(file)
+        #expect(try CompressedOutput(descriptor: output.rawValue, codec: codec).write(plain, threads: 2) > 4096)
+        try output.close()
+        let chain = try ImageChain.open(file.path, decompressor: SystemDecompressor())
+        try chain.verifyPages()
+        #expect(chain.newest.isCompressed && chain.newest.runs == plain.runs && chain.newest.ident.identifier == plain.ident.identifier)
+        let folded = TestPath()
+        let whole = try OutputFile(for: folded.path, identifier: 1)
+        try Fold.write(chain, to: whole)
+        try whole.commit()
+        let again = try Image.open(folded.path)
+        try again.verifyPages()
+        #expect(!again.isCompressed && again.chunks.isEmpty && again.segments.map { $0.memoryByteCount } == plain.segments.map { $0.memoryByteCount })
+        #expect(again.runs.map { $0.crc } == plain.runs.map { $0.crc } && (try again.readBlob(0)) == (try plain.readBlob(0)))
+    }
+
     @Test func `names of compressions are read exactly`() {
         #expect(Codec(parsing: "zstd") == Codec(.zstd, level: 3) && Codec(parsing: "zstd:22") == Codec(.zstd, level: 22))
         for wrong in ["", "gzip", "lz4:1", "none:", "zstd:", "zstd:0", "zstd:23", "zstd:3:1", "ZSTD", " lz4"] { #expect(Codec(parsing: wrong) == nil, "\(wrong)") }
@@ -49,7 +67,9 @@ import Testing
 
     @Test func `a program that can not decompress says so`() throws {
         let file = try TestPath(CompressedImage(Codec(.lz4)).bytes)
-        #expect(throws: ImageError.unsupported(what: "the image is compressed, which this program can not read")) { _ = try Image.open(file.path) }
+        let image = try Image.open(file.path)
+        #expect(throws: ImageError.unsupported(what: "the image is compressed, which this program can not read")) { try image.verifyPages() }
+        #expect(throws: ImageError.unsupported(what: "the image is compressed, which this program can not read")) { _ = try image.readBlob(0) }
     }
 
     /// The bytes that a reader uses: all others are padding.

@@ -95,7 +95,7 @@ import Testing
 
     @Test func `SIGKILL of the sink at any moment fails that checkpoint, the old image is good, and the program goes on`() throws {
         var random = SplitMix(seed: UInt64.random(in: 0 ... .max))
-        let run = try start(Fixture("heap"), compress: "zstd:19")
+        let run = try start(Fixture("heap"), compress: "zstd:9")
         try run.explain {
             let id = run.child?.id ?? 0
             try run.checkpoint(.save)
@@ -109,7 +109,8 @@ import Testing
                 usleep(UInt32(random.next(below: 60_000)))
                 var isKilled = false
                 for sink in found where sinks(below: id).contains(sink) && kill(sink, SIGKILL) == 0 { isKilled = true }
-                try awaitFact("the scribe is gone") { scribes(below: id).isEmpty ? true : nil }
+                // The sink gives way to everybody else: on a busy machine it takes its time.
+                try awaitFact(seconds: 240, "the scribe is gone") { scribes(below: id).isEmpty ? true : nil }
                 if isKilled && run.imageMark() == before { killed += 1 }
                 let verified = try run.ckpt("verify", run.image)
                 #expect(verified.ending == .exited(0), "turn \(turn): \(verified)")
@@ -133,7 +134,7 @@ import Testing
             run.environment["CKPT_COMPRESS"] = "lz4"
             run.environment["CKPT_SINK"] = run.path("filler")
             try run.start()
-            for _ in 0..<3 { try expectFailure(run, "") }
+            for _ in 0..<3 { try expectFailure(run, "Broken pipe") }
             #expect(!run.exists("heap.img"))
             try expectNoLeftOvers(run)
             try expectTheSame(run)
