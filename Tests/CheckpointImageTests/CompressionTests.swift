@@ -44,7 +44,7 @@ import Testing
         try whole.commit()
         let again = try Image.open(folded.path)
         try again.verifyPages()
-        #expect(!again.isCompressed && again.chunks.isEmpty && again.segments.map { $0.memoryByteCount } == plain.segments.map { $0.memoryByteCount })
+        #expect(!again.isCompressed && again.chunks.isEmpty)
         #expect(again.runs.map { $0.crc } == plain.runs.map { $0.crc })
         #expect(try again.readBlob(0) == plain.readBlob(0))
     }
