@@ -113,6 +113,31 @@ import Testing
         }
     }
 
+    @Test func `random chunks with good checksums never crash a reader`() throws {
+        let good = try CompressedImage(Codec(.zstd))
+        let interesting: [UInt64] = [0, 1, 4095, 4096, 0xffff_ffff, 1 << 20, 1 << 62, .max, .max - 4095]
+        var random = Seeded(state: 13), accepted = 0
+        for _ in 0..<2000 {
+            let error = try failure(good.with { chunks in
+                for _ in 0..<Int.random(in: 1...2, using: &random) {
+                    let index = Int.random(in: 0..<chunks.count, using: &random)
+                    let value = Bool.random(using: &random) ? interesting.randomElement(using: &random) ?? 0 : UInt64.random(in: 0..<70000, using: &random)
+                    switch Int.random(in: 0..<6, using: &random) {
+                    case 0: chunks[index].imageOffset = value
+                    case 1: chunks[index].fileOffset = value
+                    case 2: chunks[index].byteCount = UInt32(truncatingIfNeeded: value)
+                    case 3: chunks[index].storedByteCount = UInt32(truncatingIfNeeded: value)
+                    case 4: chunks[index].compression = Compression.allCases.randomElement(using: &random) ?? .none
+                    default: chunks[index].crc = UInt32(truncatingIfNeeded: value)
+                    }
+                }
+            })
+            if error == nil { accepted += 1 }
+            #expect(error == nil || error?.restartClass == .damaged, "\(error?.line ?? "")")
+        }
+        #expect(accepted < 1000)
+    }
+
     struct Contradiction: CustomTestStringConvertible, Sendable {
         let words: String
         let edit: @Sendable (inout [Chunk]) -> Void
