@@ -63,8 +63,8 @@ typedef struct ckpt_config {
     int trim_heap;              // CKPT_TRIM_HEAP: 1: free heap is given back before each checkpoint; costs a thread
 } ckpt_config;
 
-// Every field its default. The macro says how large the caller's struct is; the function alone, for programs that were
-// compiled before 0.2.0, knows the fields up to `verbose`.
+// Every field its default. The macro says how large the caller's struct is. The function of that name is there for programs
+// that were compiled before 0.2.0 and knows the fields up to `verbose`: other languages call ckpt_config_init_sized.
 void ckpt_config_init(ckpt_config *config);
 void ckpt_config_init_sized(ckpt_config *config, size_t size);
 #define ckpt_config_init(config) ckpt_config_init_sized((config), sizeof(ckpt_config))

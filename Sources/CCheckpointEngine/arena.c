@@ -28,13 +28,14 @@ uint32_t ckpt_string(struct ckpt_checkpoint *c, const char *text, size_t length)
 
 // A checkpoint begins with empty tables; its record is the first thing in them, behind the room for the signal actions.
 struct ckpt_checkpoint *ckpt_begin(void) {
-    struct ckpt_bump tables = {ckpt_arena + CKPT_TABLES_OFFSET, 64 * sizeof(struct ckpt_signal_action), CKPT_ARENA_BYTES - CKPT_TABLES_OFFSET};
+    struct ckpt_bump tables = {ckpt_arena + CKPT_TABLES_OFFSET, 64 * sizeof(struct ckpt_signal_action), CKPT_TABLES_BYTES};
     struct ckpt_checkpoint *c = ckpt_take(&tables, sizeof *c);
     ckpt_memset(c, 0, sizeof *c);
     c->tables = tables;
     c->strings = (struct ckpt_bump){ckpt_arena + CKPT_STRINGS_OFFSET, 1, CKPT_STRINGS_BYTES};
     *(char *)(ckpt_arena + CKPT_STRINGS_OFFSET) = 0;
     c->actions = (struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET);
-    c->proc = c->output = c->directory = c->replaced = c->parent_map = c->sink = -1;
+    c->proc = c->output = c->directory = c->replaced = c->parent_map = c->map = c->memory = c->sink = -1;
+    c->spans = (struct ckpt_region *)(ckpt_arena + CKPT_SPANS_OFFSET);
     return c;
 }

@@ -95,6 +95,7 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         ckpt_call(__NR_munmap, ckpt_arena, CKPT_ARENA_BYTES);
         ckpt_arena = 0;
         state->beacon = 0;
+        state->tracker_descriptor = -1; // the parent's: it speaks of the parent's memory
         ckpt_memset(&state->live, 0, sizeof state->live);
     }
     int first = disarmed || ckpt_arena == 0;
@@ -115,6 +116,8 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         state->pid = (int32_t)ckpt_getpid();
         ckpt_call(__NR_getrandom, &state->run, sizeof state->run, 0);
         state->sequence = 0;
+        if (!disarmed) state->tracker_descriptor = -1;
+        state->base = 0;
         state->durable_ns = 0;
     }
     if (moved) {
@@ -166,6 +169,7 @@ int ckpt_engine_disarm(void) {
         ckpt_sigaction(CKPT_PARK_SIGNAL, &before, NULL);
     }
     ckpt_reap_scribe();
+    ckpt_tracker_close();
     ckpt_store(&state->live.armed, 0);
     state->disarmed = 1;
     // The memory is given back, the addresses stay reserved: other threads may be on their way through the lock in there.

@@ -3,16 +3,6 @@
 // Signal time: safe. Reads /proc/PID/fd and fdinfo of the program; runs in the scribe while the program is frozen.
 #include "engine.h"
 
-struct ckpt_stat { // Kernel: struct stat of x86-64
-    uint64_t device, inode, links;
-    uint32_t mode, uid, gid, pad;
-    uint64_t rdev;
-    int64_t byte_count, block_size, blocks;
-    struct ckpt_timespec accessed, modified, changed;
-    int64_t unused[3];
-};
-_Static_assert(sizeof(struct ckpt_stat) == 144, "struct stat");
-
 void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, size_t byte_count) {
     char *end = buffer + byte_count;
     // A leader that ended has no descriptors any more; each thread shows the same table.
@@ -183,6 +173,7 @@ int ckpt_capture_descriptors(struct ckpt_checkpoint *c) {
     // contents of pipes therefore lie in a part of their own (capture_pipe.c).
     for (uint64_t i = 0; i < n; i++) {
         if (!c->frozen && numbers[i] == c->proc) continue;
+        if (numbers[i] == ckpt_state.tracker_descriptor && ckpt_tracker_is_open()) continue; // the engine's own
         int error = capture_one(c, numbers[i]);
         if (error < 0) return error;
     }

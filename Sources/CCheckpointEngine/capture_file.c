@@ -21,7 +21,7 @@ static int embed(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, int file,
     d->flags |= CKPT_DESCRIPTOR_EMBEDDED;
     if (!c->frozen) return 0; // a survey: it would be
     struct ckpt_blob *blob = &c->blobs[c->blob_count];
-    *blob = (struct ckpt_blob){c->blob_cursor, d->byte_count, 0, 0};
+    *blob = (struct ckpt_blob){c->file_end, d->byte_count, 0, 0};
     for (uint64_t at = 0; at < d->byte_count; at += CKPT_BOUNCE_BYTES) {
         uint64_t part = d->byte_count - at < CKPT_BOUNCE_BYTES ? d->byte_count - at : CKPT_BOUNCE_BYTES;
         uint64_t pages = (part + CKPT_PAGE_SIZE - 1) & ~(uint64_t)(CKPT_PAGE_SIZE - 1);
@@ -30,9 +30,9 @@ static int embed(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, int file,
             return 0;
         }
         ckpt_memset(buffer + part, 0, pages - part);
-        int error = ckpt_output_write(c, buffer, pages, c->blob_cursor);
+        int error = ckpt_output_write(c, buffer, pages, c->file_end);
         if (error < 0) { if (c->step == CKPT_STEP_NONE) c->step = CKPT_STEP_WRITE; return error; }
-        c->blob_cursor += pages;
+        c->file_end += pages;
     }
     c->blob_memory[c->blob_count] = 0;
     d->detail = c->blob_count++;

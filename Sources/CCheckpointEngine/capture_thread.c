@@ -37,6 +37,24 @@ static void describe(struct ckpt_thread *thread, const struct ckpt_slot *slot) {
     ckpt_memcpy(thread->name, slot->name, sizeof thread->name);
 }
 
+// Kernel: the vector state lies where the frame's pointer says, its size in struct _fpx_sw_bytes at 464: magic1,
+// extended_size, xfeatures, xstate_size.
+static int copy_frame(struct ckpt_checkpoint *c, const struct ckpt_thread *thread, struct ckpt_frame *frame) {
+    const uint64_t *context = (const uint64_t *)thread->ucontext;
+    if (thread->flags & CKPT_THREAD_ENDED) return 0;
+    ckpt_memcpy(frame->registers, context + 5, sizeof frame->registers);
+    const uint8_t *vector = (const uint8_t *)context[5 + 23];
+    if (!vector) return 0;
+    const uint32_t *software = (const uint32_t *)(vector + 464);
+    int extended = software[0] == 0x46505853 && software[4] >= 576 && software[4] <= 16384;
+    frame->vector_byte_count = extended ? software[4] : 512;
+    uint8_t *copy = ckpt_take(&c->tables, frame->vector_byte_count);
+    if (!copy) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
+    ckpt_memcpy(copy, vector, frame->vector_byte_count);
+    frame->vector = copy;
+    return 0;
+}
+
 int ckpt_capture_threads(struct ckpt_checkpoint *c) {
     struct ckpt_control *control = ckpt_control();
     uint32_t expected = c->thread_count, found = 0, claimed = control->slot_count - control->slot_first;
@@ -61,5 +79,10 @@ int ckpt_capture_threads(struct ckpt_checkpoint *c) {
     for (uint32_t i = 0; i < expected; i++)
         if (!c->foreign_proc && !(threads[i].flags & CKPT_THREAD_ENDED)) threads[i].pending_signals = pending_of(c, threads[i].tid);
     c->process.thread_count = expected;
-    return 0;
+    c->frames = ckpt_take(&c->tables, expected * sizeof *c->frames);
+    if (!c->frames) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
+    ckpt_memset(c->frames, 0, expected * sizeof *c->frames);
+    int error = 0;
+    for (uint32_t i = 0; i < expected && error == 0; i++) error = copy_frame(c, &threads[i], &c->frames[i]);
+    return error;
 }

@@ -79,8 +79,20 @@ static void mark(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32
         if (c->mappings[i].start >= start && c->mappings[i].end <= end && c->mappings[i].kind != CKPT_MAPPING_ARENA) c->mappings[i].flags |= flag;
 }
 
+static uint32_t advice_of(const char *flags) {
+    static const struct { char name[3]; uint32_t flag; } names[] = {
+        {"wf", CKPT_MAPPING_WIPE_ON_FORK}, {"dc", CKPT_MAPPING_DONT_FORK}, {"dd", CKPT_MAPPING_DONT_DUMP},
+        {"hg", CKPT_MAPPING_HUGE}, {"nh", CKPT_MAPPING_NO_HUGE}, {"lo", CKPT_MAPPING_LOCKED},
+    };
+    uint32_t found = 0;
+    for (; *flags; flags++)
+        for (unsigned i = 0; flags[0] == ' ' && i < sizeof names / sizeof *names; i++)
+            if (flags[1] == names[i].name[0] && flags[2] == names[i].name[1]) found |= names[i].flag;
+    return found;
+}
+
 // Reads smaps of this process: a line "START-END …" begins a mapping, "VmFlags: … wf …" says how it is advised.
-static int find_wiped(struct ckpt_checkpoint *c) {
+static int read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t, uint32_t), struct ckpt_checkpoint *c) {
     long file = ckpt_open("/proc/self/smaps", 02000000, 0);
     if (file < 0) return (int)file;
     char *line = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), *buffer = line + 65536;
@@ -101,12 +113,43 @@ static int find_wiped(struct ckpt_checkpoint *c) {
                 start = number;
                 ckpt_number(after + 1, 16, &end);
             } else if (ckpt_same(line, "VmFlags:", 8)) {
-                for (const char *flag = line + 8; *flag; flag++)
-                    if (flag[0] == ' ' && flag[1] == 'w' && flag[2] == 'f') mark(c, start, end, CKPT_MAPPING_WIPE_ON_FORK);
+                uint32_t advice = advice_of(line + 8);
+                if (advice) tell(c, start, end, advice);
             }
         }
     ckpt_close((int)file);
     return got < 0 ? (int)got : 0;
+}
+
+static void mark_wiped(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t advice) {
+    if (advice & CKPT_MAPPING_WIPE_ON_FORK) mark(c, start, end, CKPT_MAPPING_WIPE_ON_FORK);
+}
+
+static void note(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t advice) {
+    (void)c;
+    if ((start < ckpt_arena + CKPT_ARENA_BYTES && end > ckpt_arena) || start == ckpt_state.beacon) return;
+    struct ckpt_unforked range = {start, end};
+    if (advice & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) ckpt_remember_unforked(&range);
+    if (ckpt_state.advised_count < CKPT_ADVISED_MAX)
+        ckpt_state.advised[ckpt_state.advised_count++] = (struct ckpt_advised){start, end, advice, 0};
+}
+
+// While the program runs: what its mappings are advised. An increment reads it anew only when the mappings have changed.
+int ckpt_note_advice(struct ckpt_checkpoint *c) {
+    uint64_t layout = 14695981039346656037ull; // FNV-1a
+    for (uint32_t i = 0; i < c->mapping_count; i++) {
+        const uint64_t words[3] = {c->mappings[i].start, c->mappings[i].end, c->mappings[i].protection};
+        for (int k = 0; k < 3; k++) layout = (layout ^ words[k]) * 1099511628211ull;
+    }
+    if (c->increment && layout == ckpt_state.advised_layout) return 0;
+    ckpt_state.advised_count = 0;
+    ckpt_state.advised_layout = layout;
+    return read_advice(note, c);
+}
+
+void ckpt_apply_advice(struct ckpt_checkpoint *c) {
+    for (uint32_t i = 0; i < ckpt_state.advised_count; i++)
+        mark(c, ckpt_state.advised[i].start, ckpt_state.advised[i].end, ckpt_state.advised[i].advice);
 }
 
 // In the child: marks what fork did not copy. -EAGAIN: a range that the freeze did not copy, in *missing.
@@ -121,7 +164,7 @@ int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing)
         else if (m->kind != CKPT_MAPPING_FILE && !is_populated(map, m->start, m->end) && is_populated(c->parent_map, m->start, m->end)) suspicious = 1;
     }
     ckpt_close(map);
-    int error = suspicious ? find_wiped(c) : 0;
+    int error = suspicious ? read_advice(mark_wiped, c) : 0;
     for (uint32_t i = 0; i < c->mapping_count && error == 0; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
         if (!(m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) || m->kind == CKPT_MAPPING_ARENA) continue;

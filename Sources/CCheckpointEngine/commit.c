@@ -52,7 +52,7 @@ static void make_names(struct ckpt_checkpoint *c, struct names *names) {
 }
 
 // The image at this path belongs to another run: this one gets a name of its own, NAME.RUN.img, and keeps it.
-static int divert(struct ckpt_checkpoint *c) {
+int ckpt_divert(struct ckpt_checkpoint *c) {
     size_t length = ckpt_length(c->image_path);
     char *end = c->image_path + CKPT_PATH_BYTES, *to = c->image_path + length;
     if (length + 20 > CKPT_PATH_BYTES) return -36; // ENAMETOOLONG
@@ -73,28 +73,110 @@ static int may_replace(struct ckpt_checkpoint *c, struct names *names, uint64_t 
     return ident.run == ckpt_state.run || ident.identifier == ckpt_state.head || ident.identifier == ckpt_state.own_head;
 }
 
-// Keeps the newest `generations` of the folder, removes the rest and what an interrupted commit left.
-static void prune(int folder, uint32_t generations) {
+struct kept { char name[16]; struct ckpt_ident ident; uint64_t byte_count; uint32_t needed, counted; };
+#define KEPT_MAX 8192u
+static struct kept *kept(void) { return (struct kept *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (1 << 20)); }
+
+// The images in the folder.
+static uint32_t list_kept(int folder) {
     uint8_t *entries = (uint8_t *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
-    struct { char name[16]; uint64_t created; } *found = (void *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (1 << 20));
     uint32_t count = 0;
     long got;
     while ((got = ckpt_call(__NR_getdents64, folder, entries, 1 << 16)) > 0)
         for (long at = 0; at < got; at += *(uint16_t *)(entries + at + 16)) {
             const char *name = (const char *)(entries + at + 19);
+            struct kept *k = &kept()[count];
+            struct ckpt_stat stat;
             uint64_t number;
-            struct ckpt_ident ident;
-            if (ckpt_length(name) != 12 || ckpt_number(name, 16, &number) != name + 12 || count == 4096) continue;
-            if (identity_of(folder, name, &ident) < 0) continue;
-            ckpt_memcpy(found[count].name, name, 13);
-            found[count++].created = ident.created_realtime_ns;
+            if (ckpt_length(name) != 12 || ckpt_number(name, 16, &number) != name + 12 || count == KEPT_MAX) continue;
+            ckpt_memset(k, 0, sizeof *k);
+            if (identity_of(folder, name, &k->ident) < 0) continue;
+            if (ckpt_call(__NR_newfstatat, folder, name, &stat, 0) == 0) k->byte_count = (uint64_t)stat.blocks * 512;
+            ckpt_memcpy(k->name, name, 13);
+            count++;
         }
-    while (count > generations) {
-        uint32_t oldest = 0;
-        for (uint32_t i = 1; i < count; i++) if (found[i].created < found[oldest].created) oldest = i;
-        ckpt_unlinkat(folder, found[oldest].name);
-        found[oldest] = found[--count];
+    return count;
+}
+
+// This image and all that it builds on.
+static void need(uint32_t count, uint64_t identifier) {
+    for (uint32_t i = 0; identifier && i < count; i++) {
+        if (kept()[i].ident.identifier != identifier) continue;
+        if (kept()[i].needed) return;
+        kept()[i].needed = 1;
+        identifier = kept()[i].ident.parent;
+        i = ~0u;
     }
+}
+
+// Clocks jump: images of one run are told apart by their sequence.
+static int is_newer(const struct ckpt_ident *a, const struct ckpt_ident *b) {
+    if (a->run == b->run) return a->sequence > b->sequence;
+    if ((a->run == ckpt_state.run) != (b->run == ckpt_state.run)) return a->run == ckpt_state.run;
+    return a->created_realtime_ns > b->created_realtime_ns;
+}
+
+// Marks the chain of this image and the newest `generations` before it, with theirs. Returns the bytes of what is needed.
+static uint64_t mark_needed(struct ckpt_checkpoint *c, uint32_t count, uint32_t generations) {
+    uint64_t byte_count = 0;
+    need(count, c->ident.parent);
+    while (generations-- > 0) {
+        struct kept *newest = NULL;
+        for (uint32_t i = 0; i < count; i++)
+            if (!kept()[i].counted && (!newest || is_newer(&kept()[i].ident, &newest->ident))) newest = &kept()[i];
+        if (!newest) break;
+        newest->counted = 1;
+        need(count, newest->ident.identifier);
+    }
+    for (uint32_t i = 0; i < count; i++) if (kept()[i].needed) byte_count += kept()[i].byte_count;
+    return byte_count;
+}
+
+// Removes what neither this image nor an older complete one that is kept builds on.
+static void prune(struct ckpt_checkpoint *c, int folder, uint32_t generations) {
+    uint32_t count = list_kept(folder);
+    uint64_t limit = ckpt_state.plan.disk_limit_byte_count, byte_count = mark_needed(c, count, generations);
+    while (limit && generations > 0 && byte_count + c->report.file_byte_count > limit) {
+        for (uint32_t i = 0; i < count; i++) kept()[i].needed = kept()[i].counted = 0;
+        byte_count = mark_needed(c, count, --generations);
+    }
+    for (uint32_t i = 0; i < count; i++) if (!kept()[i].needed) ckpt_unlinkat(folder, kept()[i].name);
+}
+
+// Whether this image and its chain alone are within the limit of disk space.
+static int keeps_to_limit(struct ckpt_checkpoint *c, struct names *names, uint64_t head) {
+    uint64_t limit = ckpt_state.plan.disk_limit_byte_count, byte_count = c->report.file_byte_count;
+    if (!limit || c->named) return 1;
+    long folder = ckpt_openat(c->directory, names->folder, O_DIRECTORY_CLOEXEC);
+    if (folder >= 0) {
+        byte_count += mark_needed(c, list_kept((int)folder), 0);
+        ckpt_close((int)folder);
+    }
+    struct ckpt_stat stat;
+    if (head && head == c->ident.parent && ckpt_call(__NR_newfstatat, c->directory, names->name, &stat, 0) == 0) byte_count += (uint64_t)stat.blocks * 512;
+    return byte_count <= limit;
+}
+
+// The parent is where the new image's readers will look for it, or will be when the head is linked there.
+static int has_parent(struct ckpt_checkpoint *c, struct names *names, uint64_t head) {
+    char path[300], *end = path + sizeof path;
+    struct ckpt_ident ident;
+    if (!c->ident.parent || head == c->ident.parent) return 1;
+    char *to = ckpt_append(ckpt_append(path, end, names->folder), end, "/");
+    ckpt_append_number(to, end, c->ident.parent, 16, 12);
+    return identity_of(c->directory, path, &ident) == 0 && ident.identifier == c->ident.parent;
+}
+
+int ckpt_has_base(struct ckpt_checkpoint *c) {
+    struct names *names = (struct names *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
+    struct ckpt_ident ident;
+    ckpt_memset(names, 0, sizeof *names);
+    make_names(c, names);
+    uint64_t head = identity_of(c->directory, names->name, &ident) == 0 ? ident.identifier : 0, before = c->ident.parent;
+    c->ident.parent = ckpt_state.base;
+    int found = has_parent(c, names, head);
+    c->ident.parent = before;
+    return found;
 }
 
 static int keep_older(struct ckpt_checkpoint *c, struct names *names, uint64_t head) {
@@ -128,32 +210,40 @@ static int fail(struct ckpt_checkpoint *c, uint32_t step, int error) {
 
 int ckpt_commit(struct ckpt_checkpoint *c) {
     struct names *names = (struct names *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
-    uint64_t head = 0, stat[18];
+    uint64_t head = 0;
     ckpt_memset(names, 0, sizeof *names);
     int error = fail(c, CKPT_STEP_SYNC, (int)ckpt_call(__NR_fsync, c->output));
     if (error < 0) return error;
-    if (ckpt_state.diverted && !c->named && (error = fail(c, CKPT_STEP_COMMIT, divert(c))) < 0) return error;
     make_names(c, names);
     if (!may_replace(c, names, &head)) {
+        if (c->ident.parent) {
+            // The parent is not where this increment would go: once more, and a full image.
+            ckpt_state.diverted = 1;
+            c->step = CKPT_STEP_NONE;
+            return -CKPT_EAGAIN;
+        }
         if (ckpt_state.diverted || c->named) return fail(c, CKPT_STEP_COMMIT, -CKPT_EEXIST);
-        if ((error = fail(c, CKPT_STEP_COMMIT, divert(c))) < 0) return error;
+        if ((error = fail(c, CKPT_STEP_COMMIT, ckpt_divert(c))) < 0) return error;
         ckpt_state.diverted = 1;
         head = 0;
         make_names(c, names);
         if (!may_replace(c, names, &head)) return fail(c, CKPT_STEP_COMMIT, -CKPT_EEXIST);
     }
+    if (!has_parent(c, names, head)) { c->step = CKPT_STEP_NONE; return -CKPT_EAGAIN; }
+    struct ckpt_stat written;
+    if (ckpt_call(__NR_fstat, c->output, &written) == 0) c->report.file_byte_count = (uint64_t)written.blocks * 512;
+    if (!keeps_to_limit(c, names, head)) return fail(c, CKPT_STEP_LIMIT, -122 /* EDQUOT */);
     uint32_t generations = c->named ? 0 : ckpt_state.plan.generations; // a named image is a single file
-    if (head && generations > 0 && (error = fail(c, CKPT_STEP_COMMIT, keep_older(c, names, head))) < 0) return error;
+    if (head && (generations > 0 || c->ident.parent) && (error = fail(c, CKPT_STEP_COMMIT, keep_older(c, names, head))) < 0) return error;
     if ((error = fail(c, CKPT_STEP_COMMIT, link_output(c, names))) < 0) return error;
     error = fail(c, CKPT_STEP_COMMIT, (int)ckpt_call(__NR_fsync, c->directory));
     // From here on the image is the newest one, also when the directory could not be synced.
     if (!c->named) ckpt_state.own_head = c->ident.identifier;
     ckpt_state.sequence = c->ident.sequence;
     if (error < 0) return error;
-    if (ckpt_call(__NR_fstat, c->output, stat) == 0) c->report.file_byte_count = stat[8] * 512;
     long folder = c->named ? -1 : ckpt_openat(c->directory, names->folder, O_DIRECTORY_CLOEXEC);
     if (folder >= 0) {
-        prune((int)folder, generations);
+        prune(c, (int)folder, generations);
         ckpt_close((int)folder);
     }
     return 0;

@@ -17,7 +17,7 @@ __asm__(".set memcpy, ckpt_memcpy\n.set memset, ckpt_memset\n");
 #endif
 
 // The arena: one anonymous mapping, empty after a restart. Zero means idle everywhere in it.
-#define CKPT_ARENA_BYTES (256ull << 20)
+#define CKPT_ARENA_BYTES (688ull << 20)
 #define CKPT_SCRIBE_STACK_OFFSET 0x10000ull
 #define CKPT_SCRIBE_STACK_BYTES 0x20000ull
 #define CKPT_SLOTS_OFFSET (1ull << 20)
@@ -27,6 +27,7 @@ __asm__(".set memcpy, ckpt_memcpy\n.set memset, ckpt_memset\n");
 #define CKPT_BUFFERS_OFFSET (34ull << 20) // of the output
 #define CKPT_BUFFER_BYTES (1ull << 20)
 #define CKPT_BUFFER_COUNT 4u
+#define CKPT_TRACKED_OFFSET (38ull << 20) // of file mappings; stays from one checkpoint to the next (tracker.c)
 #define CKPT_OUTPUT_OFFSET (39ull << 20)  // struct output, stacks of its helpers
 #define CKPT_SINK_STACK_OFFSET (CKPT_OUTPUT_OFFSET + 0x50000ull)
 #define CKPT_SINK_STACK_BYTES 0x10000ull
@@ -37,6 +38,15 @@ __asm__(".set memcpy, ckpt_memcpy\n.set memset, ckpt_memset\n");
 #define CKPT_SCRATCH_OFFSET (50ull << 20) // text of a /proc file, directory entries
 #define CKPT_SCRATCH_BYTES (16ull << 20)
 #define CKPT_TABLES_OFFSET (66ull << 20)
+#define CKPT_TABLES_BYTES (190ull << 20)
+#define CKPT_LEDGER_OFFSET (256ull << 20) // which page is where (ledger.c)
+#define CKPT_LEDGER_BYTES (256ull << 20)
+#define CKPT_HOT_OFFSET (512ull << 20)    // copies of pages that are written often, and of those that the freeze copies
+#define CKPT_HOT_PAGES 32768u
+#define CKPT_SPANS_OFFSET (640ull << 20)  // what a scan has found
+#define CKPT_SPANS_BYTES (40ull << 20)
+#define CKPT_REGIONS_OFFSET (680ull << 20) // as the kernel tells it (tracker.c)
+#define CKPT_REGIONS_BYTES (8ull << 20)
 
 enum ckpt_work { CKPT_WORK_IDLE = 0, CKPT_WORK_RUNNING = 1, CKPT_WORK_AGAIN = 2 };
 enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3 };
@@ -75,6 +85,9 @@ struct ckpt_slot {
 // Ranges that fork does not copy (capture_unforked.c).
 #define CKPT_UNFORKED_MAX 64u
 struct ckpt_unforked { uint64_t start, end; };
+// What mappings are advised (madvise, mlock), as CKPT_MAPPING_… flags.
+#define CKPT_ADVISED_MAX 256u
+struct ckpt_advised { uint64_t start, end; uint32_t advice, reserved; };
 struct ckpt_shadow { uint64_t address; const uint8_t *copy; uint32_t page_count; struct ckpt_shadow *next; };
 
 // Exclusions (exclusion.c), saved with the program's memory; apart from the rest, because most of it is never touched.
@@ -108,6 +121,19 @@ struct ckpt_state {                 // saved with the program's memory
     char beacon_name[32];
     struct ckpt_unforked unforked[CKPT_UNFORKED_MAX];
     uint32_t unforked_count;
+    struct ckpt_advised advised[CKPT_ADVISED_MAX];
+    uint32_t advised_count;
+    uint64_t advised_layout;        // of the mappings when this was read
+    // The tracker: its descriptor in the program's table (-1: none) and how to know it again.
+    int32_t tracker_descriptor;
+    uint64_t tracker_device, tracker_inode;
+    // What the tracker calls clean is as in this image: 0: nothing is proven, the next image is a full one.
+    uint64_t base;
+    uint32_t base_depth;
+    uint64_t base_page_count;       // populated pages then
+    uint32_t tracked_half, tracked_count; // of the table of file mappings that belongs to the base
+    uint32_t tracks_exclusions;     // this tracker has seen every mapping: what is not registered is newer than its exclusions
+    uint32_t direct_io;             // the program was seen with direct I/O: nothing is copied while it runs
     uint64_t cost_ns;               // what the last checkpoint cost the program: its pause and the slowdown; 0: not measured
     uint64_t durable_ns;            // monotonic time of the last durable image of this process; 0: none
     uint64_t next_interval_ns;      // found from the last cost, taken up by the next trigger; 0: none
@@ -159,6 +185,28 @@ void ckpt_reap_scribe(void);
 // scribe.c
 void ckpt_scribe(void);
 
+// What a debugger wants of a signal frame, copied in the freeze: the frame itself is the program's.
+struct ckpt_frame {
+    uint64_t registers[23];         // as in the ucontext: r8 … r15 rdi rsi rbp rbx rdx rax rcx rsp rip eflags cs/gs/fs/ss …
+    const uint8_t *vector;          // the area of fxsave or xsave; NULL: none
+    uint32_t vector_byte_count;
+};
+
+struct ckpt_stat { // Kernel: struct stat of x86-64
+    uint64_t device, inode, links;
+    uint32_t mode, uid, gid, pad;
+    uint64_t rdev;
+    int64_t byte_count, block_size, blocks;
+    struct ckpt_timespec accessed, modified, changed;
+    int64_t unused[3];
+};
+_Static_assert(sizeof(struct ckpt_stat) == 144, "struct stat");
+
+// requester.c
+struct ckpt_requesters { int sockets[CKPT_NONCES]; uint32_t count; int exit_after; char path[CKPT_PATH_BYTES]; };
+struct ckpt_checkpoint;
+void ckpt_connect_requesters(struct ckpt_requesters *requesters);
+void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *requesters);
 // interval.c: the periodic checkpoint, and the least time between two
 int ckpt_prepare_interval(const struct ckpt_plan *plan); // the timer, not started
 void ckpt_start_interval(void);     // Order: behind the handlers, because it may fire at once
@@ -173,6 +221,25 @@ void ckpt_note_durable(struct ckpt_checkpoint *c); // by the scribe, behind the 
 // One checkpoint as the scribe sees it.
 struct ckpt_bump { uint64_t base, used, limit; };
 struct ckpt_segment { uint64_t start, end, file_offset, file_byte_count; uint32_t protection, mapping; };
+
+// Where a page of the program is in the image that is being written (ledger.c).
+struct ckpt_page { uint32_t place, crc; };
+#define CKPT_PLACE_NONE 0u
+#define CKPT_PLACE_ZERO 1u
+#define CKPT_PLACE_PARENT 2u        // clean: as in the parent
+#define CKPT_PLACE_FILE 16u         // + number of the page in the file
+#define CKPT_PLACE_HOT 0x80000000u  // + index of the copy in the arena: not yet written
+#define CKPT_BLOCK_PAGES 512u
+struct ckpt_block { uint64_t number; struct ckpt_page *pages; };  // 2 MiB of addresses
+struct ckpt_ledger { struct ckpt_bump memory; struct ckpt_block *blocks; uint32_t *slots, *order; uint32_t count, ordered; };
+
+// As PAGEMAP_SCAN gives it (struct page_region, include/uapi/linux/fs.h).
+struct ckpt_region { uint64_t start, end, categories; };
+#define CKPT_REGION_WRITTEN 2u
+#define CKPT_REGION_FILE 4u
+#define CKPT_REGION_PRESENT 8u
+#define CKPT_REGION_SWAPPED 16u
+#define CKPT_REGION_ZERO 32u
 struct ckpt_checkpoint {
     int proc;                       // descriptor of /proc/PID of the program
     int output;                     // the image being written
@@ -192,12 +259,25 @@ struct ckpt_checkpoint {
     uint32_t step;
     int32_t stuck_tid; uint8_t stuck_name[16];
     uint32_t attempts;
-    uint64_t blob_cursor;           // end of what is written so far
+    uint64_t file_end;              // of what is written so far
+    int tracked;                    // 1: the tracker works, clean is proven
+    int increment;                  // 1: clean pages are the parent's
+    int map;                        // /proc/self/pagemap
+    int memory;                     // /proc/self/mem
+    struct ckpt_ledger ledger;
+    uint32_t hot_count;             // copies in the arena
+    uint32_t *hot_places;           // where each of them was in the file before; NONE: nowhere
+    int append_only;                // the output takes no byte twice: what is written again goes to a new place
+    uint64_t next_address;          // the page behind the one that was placed in the file last, and its mapping
+    uint32_t next_mapping;
+    struct ckpt_region *spans; uint32_t span_count; // dirty pages that the freeze found
+    uint32_t tracked_count;         // file mappings in the table that this checkpoint makes
     struct ckpt_bump tables, strings;
     struct ckpt_ident ident;
     struct ckpt_process process;
     struct ckpt_mapping *mappings; uint32_t mapping_count;
     struct ckpt_thread *threads; uint32_t thread_count;
+    struct ckpt_frame *frames;      // of the same threads
     struct ckpt_signal_action *actions; uint32_t action_count;
     struct ckpt_descriptor *descriptors; uint32_t descriptor_count;
     struct ckpt_pipe *pipes; uint32_t pipe_count;
@@ -211,7 +291,7 @@ struct ckpt_checkpoint {
     struct ckpt_segment *segments; uint32_t segment_count;
     uint64_t string_byte_count;     // of the string table; segments lie behind it
     uint8_t auxv[1024]; uint32_t auxv_byte_count;
-    uint64_t memory_byte_count, page_byte_count, stored_byte_count;
+    uint64_t memory_byte_count, page_byte_count, stored_byte_count, page_count; // populated pages: here, zero or the parent's
     uint32_t unsupported_count;
     uint64_t pause_began_ns;
     uint32_t exclusion_mark;        // of this freeze
@@ -258,7 +338,52 @@ void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, s
 // capture_unforked.c
 int ckpt_capture_unforked(struct ckpt_checkpoint *c);
 int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
+int ckpt_note_advice(struct ckpt_checkpoint *c);
+void ckpt_apply_advice(struct ckpt_checkpoint *c);
 int ckpt_remember_unforked(const struct ckpt_unforked *range);
+// ledger.c
+int ckpt_ledger_begin(struct ckpt_checkpoint *c);
+struct ckpt_page *ckpt_ledger_find(struct ckpt_checkpoint *c, uint64_t address);   // NULL: nothing is known of its block
+struct ckpt_page *ckpt_ledger_page(struct ckpt_checkpoint *c, uint64_t address);   // makes the block; NULL: no room
+void ckpt_ledger_forget(struct ckpt_checkpoint *c, uint64_t start, uint64_t end);  // these pages have no content
+void ckpt_ledger_sort(struct ckpt_checkpoint *c);                                  // blocks[order[i]] ascend
+// copy.S
+int ckpt_copy_page(void *to, const void *from); // 0, or -EFAULT when it cannot be read so
+void ckpt_fault_entry(int, void *, void *);
+// copy.c
+int ckpt_copy_begin(struct ckpt_checkpoint *c);
+// Copies pages to their places in the file. Returns how many could be read, or a negative errno.
+int64_t ckpt_copy_to_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
+int ckpt_copy_shadow(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, const struct ckpt_shadow *shadow);
+// The same into the arena: -ENOSPC when it is full.
+int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
+int ckpt_flush_hot(struct ckpt_checkpoint *c);  // writes the copies in the arena to the file
+void ckpt_patch_hot(struct ckpt_checkpoint *c, const void *field, const void *value, size_t byte_count);
+// How the content of a mapping is known.
+enum ckpt_treatment { CKPT_TREAT_SKIP, CKPT_TREAT_ALL /* cannot be tracked: written each time */, CKPT_TREAT_MEMORY, CKPT_TREAT_FILE };
+enum ckpt_treatment ckpt_treatment(const struct ckpt_mapping *m);
+// tracker.c
+void ckpt_tracker_open(void);       // by a thread of the program
+void ckpt_tracker_close(void);      // by a thread of the program
+int ckpt_tracker_is_open(void);     // in whatever process shares the descriptors
+int ckpt_is_tracked(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
+void ckpt_track_exclusion(uint64_t start, uint64_t end); // by a thread of the program
+int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // 1: tracked since before, 0: from now on, negative: cannot be
+// Finds populated pages of a tracked mapping that are not proven clean, into the spans; `all`: every populated page.
+int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect);
+int ckpt_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
+uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // as far as the short way tells; counts holes too
+int ckpt_find_vanished(struct ckpt_checkpoint *c); // pages of the ledger that are not populated any more
+int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
+void ckpt_note_readable(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t page_count); // of a file mapping that was copied whole
+// precopy.c
+uint64_t ckpt_budget_pages(void);
+int ckpt_increment_pays(struct ckpt_checkpoint *c);
+int ckpt_has_requests_in_flight(struct ckpt_checkpoint *c);
+int ckpt_precopy(struct ckpt_checkpoint *c);
+// final.c: in the freeze
+int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);
+int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child);
 // exclusion.c
 enum ckpt_page_exclusion {
     CKPT_PAGE_INCLUDED = 0,     // as the tracker says
@@ -270,6 +395,7 @@ enum ckpt_page_exclusion {
 // What the page at `address` is; returns how far (at most `end`) the pages behind it are the same. O(log n), no lock.
 uint64_t ckpt_exclusion_stretch(uint64_t address, uint64_t end, uint32_t *exclusion);
 uint32_t ckpt_exclusion_of_page(uint64_t address);
+int ckpt_has_exclusions(uint64_t start, uint64_t end);
 void ckpt_clear_dead_bytes(uint64_t address, uint8_t *page); // in the copy of one page; O(log n) for each range in it
 // The table itself: does not change in a freeze.
 const struct ckpt_excluded *ckpt_exclusions(uint32_t *count);
@@ -280,16 +406,25 @@ uint32_t ckpt_exclusions_mark(void);
 void ckpt_exclusions_settle(uint32_t mark);
 // snapshot.c: the copy-on-write child writes the image
 int ckpt_write_image(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
-// pages.c, notes.c
-int ckpt_write_pages(struct ckpt_checkpoint *c);
+int ckpt_write_blobs(struct ckpt_checkpoint *c);
+// pages.c, runs.c, notes.c
+int ckpt_write_pages(struct ckpt_checkpoint *c); // every populated page, in the copy-on-write child
+int ckpt_write_spans(struct ckpt_checkpoint *c); // those that the freeze found
+int ckpt_build_runs(struct ckpt_checkpoint *c);
 int ckpt_write_notes(struct ckpt_checkpoint *c);
 uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count); // NULL when the arena is too small
 // output.c
 int ckpt_output_open(struct ckpt_checkpoint *c);
+void ckpt_output_forget(void);              // the helpers of a scribe that was killed are gone
 void ckpt_output_begin(struct ckpt_checkpoint *c);
-// Queues whole pages for writing at a page-aligned offset and returns; *crc (when not NULL) becomes their CRC32C.
-int ckpt_output_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset, uint32_t *crc);
-int ckpt_output_finish(struct ckpt_checkpoint *c); // everything queued is written, or the first error
+// Queues whole pages for writing at a page-aligned offset and returns.
+int ckpt_output_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset);
+// Room for the page at this offset, to be filled and then kept; NULL with *error when something could not be written.
+uint8_t *ckpt_output_page(struct ckpt_checkpoint *c, uint64_t offset, int *error);
+void ckpt_output_keep(struct ckpt_checkpoint *c);
+int ckpt_output_flush(struct ckpt_checkpoint *c); // everything queued is written, or the first error
+void ckpt_output_end(struct ckpt_checkpoint *c);   // the helpers end, whatever is queued
+int ckpt_output_finish(struct ckpt_checkpoint *c); // the same, and the helpers end
 // Writes at once, without the queue.
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // byte_count: whole pages
 // sink.c: instead of writing. No offset twice, and nothing later that lies between two puts less than 256 KiB apart which follow
@@ -302,6 +437,8 @@ void ckpt_sink_end(struct ckpt_checkpoint *c); // by the scribe, in any case; th
 // commit.c
 int ckpt_commit(struct ckpt_checkpoint *c);
 uint64_t ckpt_read_identifier(const char *path); // 0: no image of ours
+int ckpt_divert(struct ckpt_checkpoint *c);      // to the name of this run alone
+int ckpt_has_base(struct ckpt_checkpoint *c);    // the base is at the image's path or in its folder
 
 #pragma GCC visibility pop
 

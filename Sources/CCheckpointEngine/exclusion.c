@@ -140,7 +140,8 @@ static int change(uint64_t start, uint64_t end, uint32_t kind) {
         }
         error = put(to, range->start, cut_start, range->kind, range->since);
         if (error == 0 && !placed) { error = put(to, start, end, kind, since); placed = 1; }
-        if (error == 0 && kind == INCLUDE) error = put(to, cut_start, cut_end, INCLUDE, since);
+        int is_over = range->kind == INCLUDE && !is_owed(range, ckpt_load(&STATE->settled));
+        if (error == 0 && kind == INCLUDE && !is_over) error = put(to, cut_start, cut_end, INCLUDE, since);
         if (error == 0) error = put(to, cut_end, range->end, range->kind, range->since);
     }
     if (error == 0 && !placed) error = put(to, start, end, kind, since);
@@ -196,13 +197,21 @@ int ckpt_engine_exclude(const void *bytes, uint64_t byte_count, uint32_t kind) {
     if (error == 0 && kind != CKPT_EXCLUDE_DEAD && kind != CKPT_EXCLUDE_READ_ONLY) error = -CKPT_EINVAL_ERRNO;
     if (error == 0 && is_own(start, end)) error = -CKPT_EPERM;
     if (error == 0 && !is_mapped(start, end)) error = -CKPT_EFAULT;
-    return error < 0 ? error : change_alone(start, end, kind);
+    if (error == 0) error = change_alone(start, end, kind);
+    if (error == 0) ckpt_track_exclusion(start, end);
+    return error;
 }
 
 int ckpt_engine_include(const void *bytes, uint64_t byte_count) {
     uint64_t start = (uint64_t)bytes;
     int error = check(start, byte_count);
     return error < 0 ? error : change_alone(start, start + byte_count, INCLUDE);
+}
+
+int ckpt_has_exclusions(uint64_t start, uint64_t end) {
+    uint32_t exclusion;
+    if (STATE->tables[STATE->version & 1].count == 0) return 0;
+    return ckpt_exclusion_stretch(start, end, &exclusion) < end || exclusion != CKPT_PAGE_INCLUDED;
 }
 
 // In the freeze only (E2). To leave out ranges never needs more room than there is, but for one that is cut in two: then

@@ -67,8 +67,7 @@ static int table(struct ckpt_checkpoint *c, uint32_t type, const void *records, 
 }
 
 // The registers behind the signal frame.
-static void fill_registers(struct prstatus *status, const struct ckpt_thread *thread) {
-    const uint64_t *frame = (const uint64_t *)(thread->ucontext + 40);
+static void fill_registers(struct prstatus *status, const struct ckpt_thread *thread, const uint64_t *frame) {
     // user_regs_struct: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs
     for (int i = 0; i < 27; i++) if (order_of_frame[i] >= 0) status->registers[i] = frame[order_of_frame[i]];
     status->registers[15] = ~0ull;
@@ -91,7 +90,9 @@ static void read_arguments(struct ckpt_checkpoint *c, char *to, size_t byte_coun
     ckpt_close((int)memory);
 }
 
-static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thread, int first) {
+static int thread_notes(struct ckpt_checkpoint *c, uint32_t index, int first) {
+    const struct ckpt_thread *thread = &c->threads[index];
+    const struct ckpt_frame *frame = c->frozen ? &c->frames[index] : NULL;
     struct prstatus *status = (struct prstatus *)note(c, "CORE", NT_PRSTATUS, sizeof *status);
     if (!status) return -CKPT_ENOMEM;
     ckpt_memset(status, 0, sizeof *status);
@@ -100,7 +101,7 @@ static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thr
     status->group = c->process.group;
     status->session = c->process.session;
     status->has_fp = 1;
-    if (c->frozen) fill_registers(status, thread);
+    if (frame) fill_registers(status, thread, frame->registers);
     if (first) {
         struct prpsinfo *info = (struct prpsinfo *)note(c, "CORE", NT_PRPSINFO, sizeof *info);
         if (!info) return -CKPT_ENOMEM;
@@ -115,17 +116,12 @@ static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thr
         ckpt_memcpy(info->name, thread->name, sizeof info->name);
         read_arguments(c, info->arguments, sizeof info->arguments);
     }
-    if (!c->frozen) return 0;
-    const uint8_t *fpu = *(const uint8_t *const *)(thread->ucontext + 40 + 23 * 8);
-    if (!fpu) return 0;
+    if (!frame || !frame->vector) return 0;
     uint8_t *legacy = note(c, "CORE", NT_FPREGSET, 512);
     if (!legacy) return -CKPT_ENOMEM;
-    ckpt_memcpy(legacy, fpu, 512);
-    // Kernel: struct _fpx_sw_bytes at 464 of the frame's area: magic1, extended_size, xfeatures, xstate_size.
-    const uint32_t *software = (const uint32_t *)(fpu + 464);
-    if (software[0] != 0x46505853) return 0;
-    uint32_t byte_count = software[4];
-    if (byte_count < 576 || byte_count > 16384) return 0;
+    ckpt_memcpy(legacy, frame->vector, 512);
+    uint32_t byte_count = frame->vector_byte_count;
+    if (byte_count == 512) return 0;
     // Kernel: the frame may leave out trailing components that the thread has not used; a debugger wants the whole area.
     uint32_t whole = c->process.xsave_byte_count > byte_count ? c->process.xsave_byte_count : byte_count;
     // gdb 13 expects the size that the layout with protection keys has as soon as AVX-512 is there.
@@ -133,7 +129,7 @@ static int thread_notes(struct ckpt_checkpoint *c, const struct ckpt_thread *thr
     uint8_t *state = note(c, "LINUX", NT_X86_XSTATE, whole);
     if (!state) return -CKPT_ENOMEM;
     ckpt_memset(state, 0, whole);
-    ckpt_memcpy(state, fpu, byte_count);
+    ckpt_memcpy(state, frame->vector, byte_count);
     *(uint64_t *)(state + 464) = c->process.xfeatures; // where a core file says which features the host has
     return 0;
 }
@@ -176,7 +172,7 @@ uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count) {
     int error = 0;
     for (uint32_t i = 0, first = 1; i < c->thread_count && error == 0; i++) {
         if (c->threads[i].flags & CKPT_THREAD_ENDED) continue;
-        error = thread_notes(c, &c->threads[i], (int)first);
+        error = thread_notes(c, i, (int)first);
         if (first && error == 0) {
             first = 0;
             uint8_t *auxv = note(c, "CORE", NT_AUXV, c->auxv_byte_count);
@@ -232,10 +228,10 @@ int ckpt_write_notes(struct ckpt_checkpoint *c) {
     if (!rest) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
     ckpt_memset(rest, 0, tail_pages - notes_byte_count);
     struct elf_program_header *headers = (struct elf_program_header *)(rest + padding);
-    fill_program_headers(c, headers, c->blob_cursor, notes_byte_count);
+    fill_program_headers(c, headers, c->file_end, notes_byte_count);
     struct elf_header elf = {
         .ident = {0x7f, 'E', 'L', 'F', 2, 1, 1}, .type = 4 /* ET_CORE */, .machine = 62, .version = 1,
-        .program_headers = c->blob_cursor + notes_byte_count + padding, .byte_count = 64, .program_header_byte_count = 56,
+        .program_headers = c->file_end + notes_byte_count + padding, .byte_count = 64, .program_header_byte_count = 56,
         .program_header_count = many ? PN_XNUM : (uint16_t)header_count,
     };
     if (many) {
@@ -248,8 +244,8 @@ int ckpt_write_notes(struct ckpt_checkpoint *c) {
     }
     struct ckpt_ident *ident = (struct ckpt_ident *)(notes + 20);
     *ident = c->ident;
-    ident->file_byte_count = c->blob_cursor + tail_pages;
-    ident->notes_offset = c->blob_cursor;
+    ident->file_byte_count = c->file_end + tail_pages;
+    ident->notes_offset = c->file_end;
     ident->notes_byte_count = notes_byte_count;
     ident->program_headers_offset = elf.program_headers;
     ident->program_header_count = header_count;
@@ -264,9 +260,9 @@ int ckpt_write_notes(struct ckpt_checkpoint *c) {
     ckpt_memset(first, 0, CKPT_PAGE_SIZE);
     ckpt_memcpy(first, &elf, sizeof elf);
     if (c->sink >= 0) {
-        int error = ckpt_output_finish(c);
-        return error < 0 ? error : ckpt_sink_finish(c, notes, tail_pages, c->blob_cursor, first);
+        int error = ckpt_output_flush(c);
+        return error < 0 ? error : ckpt_sink_finish(c, notes, tail_pages, c->file_end, first);
     }
-    int error = ckpt_output_put(c, notes, tail_pages, c->blob_cursor, NULL);
-    return error < 0 ? error : ckpt_output_put(c, first, CKPT_PAGE_SIZE, 0, NULL);
+    int error = ckpt_output_put(c, notes, tail_pages, c->file_end);
+    return error < 0 ? error : ckpt_output_put(c, first, CKPT_PAGE_SIZE, 0);
 }

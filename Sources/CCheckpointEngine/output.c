@@ -41,7 +41,7 @@ int ckpt_output_open(struct ckpt_checkpoint *c) {
     // scribe, however it ends; a lock that somebody else holds is no reason to wait.
     c->replaced = (int)ckpt_open(c->image_path, 02004000 /* O_CLOEXEC | O_NONBLOCK */, 0);
     if (c->replaced >= 0) ckpt_call(__NR_flock, c->replaced, 2 | 4 /* LOCK_EX | LOCK_NB */);
-    c->blob_cursor = CKPT_PAGE_SIZE;
+    c->file_end = CKPT_PAGE_SIZE;
     return 0;
 }
 
@@ -87,6 +87,7 @@ struct output {
     int32_t error;                  // the first one
     uint32_t helper_count;
     uint32_t helpers[HELPERS];      // ids, cleared by the kernel when a helper ends
+    int32_t ids[HELPERS];           // the same, to collect them by
     uint32_t filling;               // index of the buffer that is being filled
     struct buffer buffers[CKPT_BUFFER_COUNT];
 };
@@ -130,6 +131,13 @@ static void helper(void) {
     for (;;) ckpt_call(__NR_exit, 0);
 }
 
+// Kernel: a helper dies with its parent (PR_SET_PDEATHSIG), and its word is cleared when it is gone.
+void ckpt_output_forget(void) {
+    struct output *output = the_output();
+    for (uint32_t i = 0; i < HELPERS; i++)
+        while (ckpt_load(&output->helpers[i])) ckpt_sleep(50000);
+}
+
 void ckpt_output_begin(struct ckpt_checkpoint *c) {
     struct output *output = the_output();
     ckpt_memset(output, 0, sizeof *output);
@@ -140,8 +148,9 @@ void ckpt_output_begin(struct ckpt_checkpoint *c) {
     // A sink takes one frame at a time, in order.
     for (uint32_t i = 0; i < (c->sink >= 0 ? 1 : HELPERS); i++) {
         uint64_t stack = ckpt_arena + CKPT_OUTPUT_OFFSET + 0x10000 + (i + 1) * HELPER_STACK_BYTES;
-        if (ckpt_spawn(flags, (void *)stack, &output->helpers[i], &output->helpers[i], helper) < 0) break;
-        output->helper_count++;
+        long id = ckpt_spawn(flags, (void *)stack, &output->helpers[i], &output->helpers[i], helper);
+        if (id < 0) break;
+        output->ids[output->helper_count++] = (int32_t)id;
     }
 }
 
@@ -170,35 +179,36 @@ static int submit(struct output *output) {
     return error;
 }
 
-int ckpt_output_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset, uint32_t *crc) {
+uint8_t *ckpt_output_page(struct ckpt_checkpoint *c, uint64_t offset, int *error) {
     struct output *output = the_output();
-    const uint8_t *from = bytes;
-    uint32_t sum = 0;
+    struct buffer *buffer = &output->buffers[output->filling];
     (void)c;
-    while (byte_count > 0) {
-        struct buffer *buffer = &output->buffers[output->filling];
-        int error;
-        if (buffer->byte_count && (buffer->offset + buffer->byte_count != offset || buffer->byte_count == CKPT_BUFFER_BYTES)) {
-            if ((error = submit(output)) < 0) return error;
-            continue;
-        }
-        if (buffer->byte_count == 0) buffer->offset = offset;
-        uint64_t part = CKPT_BUFFER_BYTES - buffer->byte_count;
-        if (part > byte_count) part = byte_count;
-        if (part > 65536) part = 65536; // copied and hashed while it is in the cache
-        uint8_t *to = bytes_of(output->filling) + buffer->byte_count;
-        ckpt_memcpy(to, from, part);
-        if (crc) sum = ckpt_crc32c(sum, to, part);
-        buffer->byte_count += part;
-        from += part;
-        offset += part;
-        byte_count -= part;
+    if (buffer->byte_count && (buffer->offset + buffer->byte_count != offset || buffer->byte_count == CKPT_BUFFER_BYTES)) {
+        if ((*error = submit(output)) < 0) return NULL;
+        buffer = &output->buffers[output->filling];
     }
-    if (crc) *crc = sum;
+    if (buffer->byte_count == 0) buffer->offset = offset;
+    return bytes_of(output->filling) + buffer->byte_count;
+}
+
+void ckpt_output_keep(struct ckpt_checkpoint *c) {
+    struct output *output = the_output();
+    (void)c;
+    output->buffers[output->filling].byte_count += CKPT_PAGE_SIZE;
+}
+
+int ckpt_output_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset) {
+    for (uint64_t at = 0; at < byte_count; at += CKPT_PAGE_SIZE) {
+        int error = 0;
+        uint8_t *to = ckpt_output_page(c, offset + at, &error);
+        if (!to) return error;
+        ckpt_memcpy(to, (const uint8_t *)bytes + at, CKPT_PAGE_SIZE);
+        ckpt_output_keep(c);
+    }
     return 0;
 }
 
-int ckpt_output_finish(struct ckpt_checkpoint *c) {
+int ckpt_output_flush(struct ckpt_checkpoint *c) {
     struct output *output = the_output();
     (void)c;
     int error = submit(output);
@@ -206,7 +216,23 @@ int ckpt_output_finish(struct ckpt_checkpoint *c) {
         int failed = wait_for(output, (output->filling + i) % CKPT_BUFFER_COUNT);
         if (error == 0) error = failed;
     }
+    return error;
+}
+
+// Order: the helpers are collected, so that a program that adopts orphans (PR_SET_CHILD_SUBREAPER) never sees them.
+void ckpt_output_end(struct ckpt_checkpoint *c) {
+    struct output *output = the_output();
+    (void)c;
+    if (output->writer != (int32_t)ckpt_getpid()) return; // begun by another process, or not at all
     ckpt_store(&output->finished, 1);
     announce(output);
+    for (uint32_t i = 0; i < output->helper_count; i++) ckpt_call(__NR_wait4, output->ids[i], NULL, 0x40000000 /* __WALL */, NULL);
+    output->helper_count = 0;
+    output->writer = 0;
+}
+
+int ckpt_output_finish(struct ckpt_checkpoint *c) {
+    int error = ckpt_output_flush(c);
+    ckpt_output_end(c);
     return error;
 }

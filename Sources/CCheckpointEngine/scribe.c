@@ -107,9 +107,9 @@ static int capture(struct ckpt_checkpoint *c) {
     ckpt_futex_wake(&control->command);
     int error = ckpt_capture_process(c);
     if (error == 0) error = ckpt_capture_mappings(c);
+    if (c->tracked) ckpt_apply_advice(c);
     if (error == 0) error = ckpt_capture_threads(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
-    if (error == 0) error = ckpt_capture_unforked(c);
     while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE) {
         if (ckpt_call(__NR_getppid) != c->pid) return -CKPT_ESRCH; // killed while it was frozen
         ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
@@ -118,7 +118,7 @@ static int capture(struct ckpt_checkpoint *c) {
     return error;
 }
 
-struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count, stored_byte_count; struct ckpt_unforked missing; };
+struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count, page_count, excluded_byte_count, stored_byte_count; struct ckpt_unforked missing; };
 
 static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) {
     struct result result;
@@ -130,6 +130,8 @@ static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) 
     if (result.error < 0) return fail(c, result.step, result.error);
     c->page_byte_count = result.page_byte_count;
     c->memory_byte_count = result.memory_byte_count;
+    c->page_count = result.page_count;
+    c->report.excluded_byte_count = result.excluded_byte_count;
     c->stored_byte_count = result.stored_byte_count;
     return 0;
 }
@@ -139,22 +141,35 @@ static void be_writer(struct ckpt_checkpoint *c, int results, long scribe) {
     ckpt_call(__NR_prctl, 1 /* PR_SET_PDEATHSIG */, 9);
     if (ckpt_call(__NR_getppid) != scribe) ckpt_exit_group(1); // it died before the line above
     ckpt_call(__NR_prctl, 15 /* PR_SET_NAME */, "ckpt-writer");
-    // The image holds the engine as it will be after a restart: idle, with every request answered.
+    // The image holds the engine as it will be after a restart: idle, with every request answered (settle says the same).
     struct ckpt_live *live = &ckpt_state.live;
     live->completed = live->requested;
     live->deferred = 0;
     live->hook_phase = CKPT_HOOK_IDLE;
     live->restart_count++;
     live->event++;
-    ckpt_exclusions_settle(c->exclusion_mark);
-    struct result result = {0, 0, 0, 0, 0, {0, 0}};
+    struct result result = {0, 0, 0, 0, 0, 0, 0, {0, 0}};
     result.error = ckpt_write_image(c, &result.missing);
     result.step = c->step ? c->step : CKPT_STEP_WRITE;
     result.page_byte_count = c->page_byte_count;
     result.memory_byte_count = c->memory_byte_count;
-    result.stored_byte_count = c->sink >= 0 ? c->stored_byte_count : c->page_byte_count;
+    result.page_count = c->page_count;
+    result.excluded_byte_count = c->report.excluded_byte_count;
+    result.stored_byte_count = c->stored_byte_count;
     ckpt_write(results, &result, sizeof result);
     ckpt_exit_group(0);
+}
+
+// The same in the copies that the freeze made.
+static void settle(struct ckpt_checkpoint *c) {
+    const struct ckpt_live *live = &ckpt_state.live;
+    const uint32_t none = 0, idle = CKPT_HOOK_IDLE, event = live->event + 1;
+    const uint64_t restarts = live->restart_count + 1;
+    ckpt_patch_hot(c, &live->completed, &live->requested, sizeof live->completed);
+    ckpt_patch_hot(c, &live->deferred, &none, sizeof none);
+    ckpt_patch_hot(c, &live->hook_phase, &idle, sizeof idle);
+    ckpt_patch_hot(c, &live->restart_count, &restarts, sizeof restarts);
+    ckpt_patch_hot(c, &live->event, &event, sizeof event);
 }
 
 // The image's identity: 48 random bits, written as 12 hex digits.
@@ -169,15 +184,75 @@ static void identify(struct ckpt_checkpoint *c) {
     c->ident.created_realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
 }
 
+// Chooses between a full image and an increment, then copies what can be copied while the program runs.
+static int prepare(struct ckpt_checkpoint *c) {
+    const struct ckpt_plan *plan = &ckpt_state.plan;
+    // An image that a requester named stands alone, and must not take the changes away from the program's own chain.
+    c->tracked = plan->tracker != CKPT_TRACKER_NONE && !c->named && ckpt_tracker_is_open() && !ckpt_has_requests_in_flight(c);
+    if (!c->tracked) return 0;
+    int error = ckpt_copy_begin(c);
+    if (error == 0) error = ckpt_ledger_begin(c);
+    if (error < 0) return error;
+    uint64_t parent = ckpt_state.base;
+    c->increment = parent && ckpt_state.base_depth < plan->chain_length && ckpt_has_base(c) && ckpt_increment_pays(c);
+    if (c->increment) {
+        c->ident.parent = parent;
+        c->ident.depth = ckpt_state.base_depth + 1;
+    }
+    ckpt_output_begin(c);
+    return ckpt_precopy(c);
+}
+
+// In the freeze: the pages that are left. *by_child: they are so many that a copy-on-write child is the shorter pause.
+static int copy_rest(struct ckpt_checkpoint *c, int *by_child) {
+    uint64_t page_count = 0, populated = (uint64_t)c->ledger.count * CKPT_BLOCK_PAGES;
+    *by_child = 1;
+    if (!c->tracked) return 0;
+    int error = ckpt_final_scan(c, &page_count);
+    if (error < 0) return error;
+    // Kernel: fork copies page tables, 13 ms for each GiB that is populated: as long as copying 4 % of it.
+    uint64_t limit = populated / 24 > ckpt_budget_pages() ? populated / 24 : ckpt_budget_pages();
+    *by_child = page_count > limit || page_count + 4096 > CKPT_HOT_PAGES - c->hot_count;
+    return ckpt_final_copy(c, *by_child);
+}
+
+static int finish(struct ckpt_checkpoint *c) {
+    int error = ckpt_write_blobs(c);
+    if (error == 0) error = ckpt_flush_hot(c);
+    if (error == 0) error = ckpt_build_runs(c);
+    if (error == 0) error = ckpt_write_notes(c);
+    int finished = ckpt_output_finish(c);
+    return error < 0 ? error : finished;
+}
+
+// What is clean from now on is as in this image.
+// What the program loses to this checkpoint: its pause, and a fault for each page that it will write again (1.2 µs).
+static uint64_t cost(const struct ckpt_checkpoint *c) {
+    const struct ckpt_report *r = &c->report;
+    return r->pause_ns + (r->precopied_byte_count + r->frozen_byte_count) / CKPT_PAGE_SIZE * 1200 + (r->by_child ? r->write_ns / 8 : 0);
+}
+
+static void adopt_base(struct ckpt_checkpoint *c) {
+    struct ckpt_state *state = &ckpt_state;
+    if (!c->tracked) return;
+    state->tracked_half++;
+    state->tracked_count = c->tracked_count;
+    state->base_depth = c->ident.depth;
+    state->base_page_count = c->page_count;
+    state->base = c->ident.identifier;
+}
+
 static int take(struct ckpt_checkpoint *c, int exit_after) {
-    int results[2] = {-1, -1}, error;
+    int results[2] = {-1, -1}, error, by_child = 1;
     if ((error = fail(c, CKPT_STEP_PROC, find_program(c))) < 0) return error;
+    if (ckpt_state.diverted && !c->named && (error = fail(c, CKPT_STEP_OPEN, ckpt_divert(c))) < 0) return error;
     // Whether the image can be written at all is known before the program is disturbed.
     if ((error = fail(c, CKPT_STEP_OPEN, ckpt_output_open(c))) < 0) return error;
     if (ckpt_state.plan.sink_path[0] && (error = ckpt_sink_start(c)) < 0) return error;
     if ((error = fail(c, CKPT_STEP_SCRIBE, (int)ckpt_call(__NR_pipe2, results, 02000000))) < 0) return error;
     ckpt_capture_processor(c);
     identify(c);
+    if ((error = fail(c, CKPT_STEP_WRITE, prepare(c))) < 0) return error;
     if ((error = freeze(c)) < 0) {
         if (c->has_hooks) end_hooks(c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED);
         return error;
@@ -188,9 +263,15 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     // Requests up to here are answered by this image.
     ckpt_store(&ckpt_control()->ticket, ckpt_load(&ckpt_state.live.requested));
     error = fail(c, CKPT_STEP_CAPTURE, capture(c));
+    // Direct I/O that began after the first look: what was copied while it ran proves nothing. Once more, now that it is known.
+    if (error == 0 && c->tracked && !ckpt_state.direct_io)
+        for (uint32_t i = 0; i < c->descriptor_count; i++) if (c->descriptors[i].status_flags & 040000) error = -CKPT_EAGAIN;
+    if (error == 0) error = fail(c, CKPT_STEP_TRACKER, copy_rest(c, &by_child));
     long writer = -1, scribe = ckpt_getpid();
-    if (error == 0) {
-        c->process.pause_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - c->pause_began_ns;
+    if (error == 0) c->process.pause_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - c->pause_began_ns;
+    if (error == 0 && !by_child) settle(c);
+    if (error == 0 && by_child) error = fail(c, CKPT_STEP_CAPTURE, ckpt_capture_unforked(c));
+    if (error == 0 && by_child) {
         // Kernel: clone without CLONE_VM copies the page tables, 13 ms for each GiB populated; exit signal SIGCHLD.
         writer = ckpt_call(__NR_clone, 17, 0, 0, 0, 0);
         if (writer == 0) be_writer(c, results[1], scribe);
@@ -202,13 +283,18 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     c->report.park_ns = parked_ns - c->pause_began_ns;
     c->report.pause_ns = thawed_ns - c->pause_began_ns;
     c->report.thread_count = c->thread_count;
-    if (error == 0) {
+    c->report.by_child = (uint32_t)by_child;
+    if (error == 0 && by_child) {
         ckpt_close(results[1]);
         error = wait_for_writer(c, writer, results[0]);
         ckpt_close(results[0]);
+    } else if (error == 0) {
+        error = fail(c, CKPT_STEP_WRITE, finish(c));
     }
     if (error == 0) error = ckpt_commit(c);
+    if (error == 0) adopt_base(c);
     c->report.write_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - thawed_ns;
+    if (error == 0) ckpt_state.cost_ns = cost(c);
     if (exit_after && error < 0) {
         ckpt_thaw(CKPT_COMMAND_DONE);
         if (c->has_hooks) end_hooks(CKPT_OUTCOME_FAILED);
@@ -216,104 +302,41 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     return error;
 }
 
-static void close_descriptors(struct ckpt_checkpoint *c) {
+// Everything but the tracker, which is the program's too.
+static void close_all(uint32_t flags) {
+    uint32_t kept = ckpt_tracker_is_open() ? (uint32_t)ckpt_state.tracker_descriptor : ~0u;
+    if (kept > 0) ckpt_call(__NR_close_range, 0, kept - (kept != ~0u), flags);
+    if (kept != ~0u) ckpt_call(__NR_close_range, kept + 1, ~0u, flags);
+}
+
+// An attempt is over, with whatever came of it.
+static void end_attempt(struct ckpt_checkpoint *c) {
+    if (c->tracked) ckpt_output_end(c);
     ckpt_sink_end(c);
-    const int descriptors[] = {c->proc, c->output, c->directory, c->replaced, c->parent_map};
+    const int descriptors[] = {c->proc, c->output, c->directory, c->replaced, c->parent_map, c->map, c->memory};
     for (unsigned i = 0; i < sizeof descriptors / sizeof *descriptors; i++) if (descriptors[i] >= 0) ckpt_close(descriptors[i]);
 }
 
-#define REQUESTERS_MAX CKPT_NONCES
-struct requesters { int sockets[REQUESTERS_MAX]; uint32_t count; int exit_after; char path[CKPT_PATH_BYTES]; };
-
-static long read_all(int descriptor, void *to, size_t byte_count) {
-    size_t used = 0;
-    while (used < byte_count) {
-        long got = ckpt_read(descriptor, (char *)to + used, byte_count - used);
-        if (got == -CKPT_EINTR) continue;
-        if (got <= 0) return -1;
-        used += (size_t)got;
-    }
-    return 0;
-}
-
-// `ckpt save` listens; the nonce in its signal says where.
-static void connect_requesters(struct requesters *requesters) {
-    struct ckpt_control *control = ckpt_control();
-    struct { uint16_t family; char path[108]; } address;
-    for (int i = 0; i < CKPT_NONCES; i++) {
-        uint64_t nonce = ckpt_exchange(&control->nonces[i], 0);
-        if (!nonce || requesters->count == REQUESTERS_MAX) continue;
-        ckpt_memset(&address, 0, sizeof address);
-        address.family = 1; // AF_UNIX
-        char *end = address.path + sizeof address.path;
-        char *to = ckpt_append_number(ckpt_append(address.path, end, CKPT_SAVE_DIRECTORY), end, nonce, 16, 16);
-        ckpt_append(to, end, "/s");
-        long socket = ckpt_call(__NR_socket, 1, 1 | 02000000 /* SOCK_STREAM | SOCK_CLOEXEC */, 0);
-        if (socket < 0) continue;
-        struct { int32_t pid; uint32_t uid, gid; } peer = {0, ~0u, ~0u};
-        uint32_t peer_byte_count = sizeof peer;
-        struct { int64_t seconds, microseconds; } limit = {5, 0};
-        struct ckpt_save_request *request = (struct ckpt_save_request *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
-        ckpt_call(__NR_setsockopt, socket, 1, 20 /* SO_RCVTIMEO */, &limit, sizeof limit);
-        ckpt_call(__NR_setsockopt, socket, 1, 21 /* SO_SNDTIMEO */, &limit, sizeof limit);
-        uint64_t uid = (uint64_t)ckpt_call(__NR_geteuid);
-        if (ckpt_call(__NR_connect, socket, &address, sizeof address) < 0
-            || ckpt_call(__NR_getsockopt, socket, 1, 17 /* SO_PEERCRED */, &peer, &peer_byte_count) < 0
-            || (peer.uid != uid && peer.uid != 0)
-            || read_all((int)socket, request, sizeof *request) < 0 || request->magic != CKPT_SAVE_MAGIC) {
-            ckpt_close((int)socket);
-            continue;
-        }
-        if (request->exit_after) requesters->exit_after = 1;
-        if (request->path[0] == '/') ckpt_memcpy(requesters->path, request->path, CKPT_PATH_BYTES - 1);
-        requesters->sockets[requesters->count++] = (int)socket;
-    }
-}
-
-static void report(struct ckpt_checkpoint *c, int error, struct requesters *requesters) {
-    struct ckpt_control *control = ckpt_control();
-    struct ckpt_live *live = &ckpt_state.live;
-    struct ckpt_report *r = &c->report;
-    if (r->outcome != CKPT_OUTCOME_TOO_SOON)
-        r->outcome = error == 0 ? CKPT_OUTCOME_SAVED : c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED;
-    r->step = error == 0 ? CKPT_STEP_NONE : c->step;
-    r->error = error;
-    r->tid = c->stuck_tid;
-    ckpt_memcpy(r->thread_name, c->stuck_name, sizeof r->thread_name);
-    r->ticket = ckpt_load(&control->ticket);
-    r->identifier = c->ident.identifier;
-    r->sequence = c->ident.sequence;
-    r->memory_byte_count = c->memory_byte_count;
-    r->page_byte_count = c->page_byte_count;
-    r->stored_byte_count = c->stored_byte_count;
-    r->attempts = c->attempts;
-    r->unsupported_count = c->unsupported_count;
-    r->path_differs = ckpt_state.diverted && !c->named;
-    ckpt_memcpy(r->path, c->image_path, CKPT_PATH_BYTES);
-    r->durable_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - control->began_ns;
-    r->realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
-    ckpt_memcpy(&live->reports[live->report_count % CKPT_REPORT_RING], r, sizeof *r);
-    ckpt_add(&live->report_count, 1);
-    if (r->ticket > ckpt_load(&live->completed)) ckpt_store(&live->completed, r->ticket);
-    ckpt_engine_announce();
-    for (uint32_t i = 0; i < requesters->count; i++) {
-        ckpt_call(__NR_sendto, requesters->sockets[i], r, sizeof *r, 0x4000 /* MSG_NOSIGNAL */, NULL, 0);
-        ckpt_close(requesters->sockets[i]);
-    }
+// Gives the memory of a checkpoint back.
+static void empty_arena(void) {
+    ckpt_call(__NR_madvise, ckpt_arena + CKPT_STRINGS_OFFSET, CKPT_ARENA_BYTES - CKPT_STRINGS_OFFSET, 4 /* MADV_DONTNEED */);
 }
 
 void ckpt_scribe(void) {
     struct ckpt_control *control = ckpt_control();
     // Order: unshare before anything else is opened. A copied table would delay the program's pipe ends and keep its locks.
-    ckpt_call(__NR_close_range, 0, ~0u, 2 /* CLOSE_RANGE_UNSHARE, since 5.9 */);
+    close_all(2 /* CLOSE_RANGE_UNSHARE, since 5.9 */);
     ckpt_call(__NR_setsid);
     ckpt_call(__NR_prctl, 15 /* PR_SET_NAME */, "ckpt-scribe");
     ckpt_call(__NR_chdir, "/");
     // Descriptors 0–2 are nobody's: what is opened below may get these numbers.
+    // A scribe that was killed has left its arena as it was, and its helpers may still be on their way out.
+    ckpt_output_forget();
+    empty_arena();
     for (;;) {
-        struct requesters *requesters = (struct requesters *)(ckpt_arena + CKPT_SCRIBE_STACK_OFFSET - sizeof(struct requesters) - 64);
+        struct ckpt_requesters *requesters = (struct ckpt_requesters *)(ckpt_arena + CKPT_SCRIBE_STACK_OFFSET - sizeof(struct ckpt_requesters) - 64);
         ckpt_memset(requesters, 0, sizeof *requesters);
-        connect_requesters(requesters);
+        ckpt_connect_requesters(requesters);
         int exit_after = (int)ckpt_exchange(&control->exit_requested, 0) | requesters->exit_after;
         struct ckpt_checkpoint *c = begin(requesters->path);
         int error = ckpt_too_soon(c, exit_after);
@@ -322,16 +345,16 @@ void ckpt_scribe(void) {
             // Memory was found that fork does not copy: now it is known, and the next freeze copies it.
             if (exit_after) ckpt_thaw(CKPT_COMMAND_DONE);
             if (exit_after && c->has_hooks) end_hooks(CKPT_OUTCOME_CANCELLED);
-            close_descriptors(c);
+            end_attempt(c);
+            empty_arena();
             c = begin(requesters->path);
             error = take(c, exit_after);
         }
-        ckpt_sink_end(c);
+        end_attempt(c);
         if (error == 0) ckpt_note_durable(c);
-        report(c, error, requesters);
-        ckpt_call(__NR_close_range, 0, ~0u, 0);
-        // Give the memory of this checkpoint back.
-        ckpt_call(__NR_madvise, ckpt_arena + CKPT_STRINGS_OFFSET, CKPT_ARENA_BYTES - CKPT_STRINGS_OFFSET, 4 /* MADV_DONTNEED */);
+        ckpt_tell(c, error, requesters);
+        close_all(0);
+        empty_arena();
         if (exit_after && error == 0 && (ckpt_load(&control->epoch) & 1)) {
             ckpt_thaw(CKPT_COMMAND_EXIT);
             break;

@@ -48,6 +48,15 @@ int ckpt_make_ready(void) {
     state->own_head = 0;
     state->sequence = 0;
     state->diverted = 0;
+    // The restart may have armed a tracker: what it calls clean is as in the image that was restarted.
+    state->tracker_descriptor = state->live.restart.tracker_descriptor;
+    state->tracker_device = state->live.restart.tracker_device;
+    state->tracker_inode = state->live.restart.tracker_inode;
+    state->base = state->tracker_descriptor >= 0 ? state->live.restart.image : 0;
+    state->base_depth = state->live.restart.depth;
+    state->base_page_count = ~0ull / 16; // not known: the first increment pays
+    state->tracked_count = 0;
+    state->tracks_exclusions = state->tracker_descriptor >= 0;
     state->durable_ns = 0; // another clock
     if (state->live.restart.image_path[0] == '/')
         ckpt_memcpy(state->plan.image_path, state->live.restart.image_path, CKPT_PATH_BYTES);
@@ -95,6 +104,8 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     struct ckpt_control *control = ckpt_control();
     struct ckpt_live *live = &ckpt_state.live;
     if (flags & CKPT_REQUEST_EXIT) ckpt_store(&control->exit_requested, 1);
+    // `ckpt save` asks again when nobody comes: the same nonce is the same request.
+    for (int i = 0; nonce && i < CKPT_NONCES; i++) if (ckpt_load(&control->nonces[i]) == nonce) nonce = 0;
     if (flags & CKPT_REQUEST_PERIODIC) ckpt_store(&control->periodic_requested, 1);
     ckpt_renew_interval();
     if (nonce)
@@ -115,6 +126,7 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     }
     ckpt_reap_scribe();
     int error = ckpt_install_park_handler();
+    ckpt_tracker_open();
     control->began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
     control->ticket = (uint64_t)ticket;
     ckpt_store(&control->work, CKPT_WORK_RUNNING);
@@ -139,6 +151,9 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
 __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct ckpt_siginfo *info, void *context) {
     (void)context;
     if (ckpt_make_ready() < 0) return;
+    struct ckpt_control *control = ckpt_control();
+    // The timer goes on while a checkpoint is taken; that one is it. Its scribe may have been killed: ckpt_start looks.
+    if (ckpt_is_periodic(info) && ckpt_load(&control->work) != CKPT_WORK_IDLE && ckpt_load(&control->scribe) != 0) return;
     // Kernel: si_code SI_QUEUE (-1) comes from sigqueue only, with the value that the sender gave.
     uint32_t flags = number == ckpt_state.plan.exit_signal ? CKPT_REQUEST_EXIT : ckpt_is_periodic(info) ? CKPT_REQUEST_PERIODIC : 0;
     ckpt_start(flags, info->code == -1 ? info->value : 0);

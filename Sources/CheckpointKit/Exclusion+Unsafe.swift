@@ -18,7 +18,8 @@ extension Checkpoint {
     ///
     /// Only pages that are excluded as a whole make an image smaller. Include memory before it is freed: what is put there next
     /// would be left out too. Of its own, the library only notices that pages were unmapped, and only where written pages are
-    /// tracked. Takes some ten microseconds, longer with many mappings and threads: it looks whether that is a stack.
+    /// tracked. Takes some tenths of a millisecond, more with many mappings and threads, because it looks whether that is a
+    /// stack; to include takes a microsecond.
     ///
     /// After Plank, Beck, Kingsley, Li, "Libckpt: Transparent checkpointing under Unix" (USENIX 1995): its `exclude_bytes`.
     /// - Throws: ``CheckpointError/invalidExclusion(reason:)`` for a range that is empty, not mapped, the library's own, or a

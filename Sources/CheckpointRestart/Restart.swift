@@ -66,14 +66,16 @@ package enum Restart {
             + memory.moves() + vdso.place(from: parking) + [layout] + Signals.actions(image: image, block: &block)
             + (tracker?.operations(memory, block: &block) ?? [])
         let kept = [descriptor, status, tracker?.pageMap ?? -1]
+        let timer = try IntervalTimer(image: image, memory: memory)
         let after = kept.filter { $0 >= 0 }.map {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
-        } + Signals.queued(image.process)
+        } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
 
         try RestartContext(
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
             identity: UInt32(identity.mode), environment: options.environment, started: started, tracker: tracker
         ).write(to: memory, image: image)
+        guard timer?.write(to: memory) != false else { throw RestartContext.failure }
         try memory.protect()
         var content = RestartBlock.Content()
         content.before = before

@@ -70,6 +70,6 @@ struct RestartContext {
         guard memory.write(bytes, at: address) else { throw RestartContext.failure }
     }
 
-    private static let failure = RestartFailure(
+    static let failure = RestartFailure(
         kind: .damaged, what: "the place for what the program learns of its restart is not in its memory", remedy: "use an older image")
 }

@@ -65,11 +65,11 @@ struct SaveRequest {
         try watch.request(process, exit: exit, nonce: meeting.nonce)
         var visitor: Visitor?
         var hasEnded = false
-        var isTold = isQuiet
+        var silentSeconds = 0
         while true {
             let waited: [Int32] = [visitor?.descriptor ?? meeting.descriptor, watch.signals, hasEnded ? -1 : watch.program]
             // The scribe outlives the program: when that has ended, what it has to say comes soon or not at all.
-            let ready = watch.wait(waited, milliseconds: visitor == nil ? (hasEnded ? 1000 : 5000) : -1)
+            let ready = watch.wait(waited, milliseconds: visitor == nil ? 1000 : -1)
             if ready.contains(watch.signals) { throw interruption }
             if ready.contains(watch.program) { hasEnded = true }
             if let present = visitor, ready.contains(present.descriptor) {
@@ -85,8 +85,11 @@ struct SaveRequest {
             }
             guard ready.isEmpty else { continue }
             if hasEnded { throw SaveFailure(.unavailable, "the program ended before it took the checkpoint", "an older image is as it was") }
-            if !isTold {
-                isTold = true
+            // Kernel: a standard signal that comes while one of its number is pending is dropped, with its value (signal(7)); and
+            // a scribe may be killed before it comes here. Asking again with the same nonce asks for nothing more.
+            try watch.request(process, exit: exit, nonce: meeting.nonce)
+            silentSeconds += 1
+            if silentSeconds == 5 && !isQuiet {
                 complain("ckpt: \(process.pid): no answer yet: every thread blocks the signal, or defers checkpoints; waiting on")
             }
         }

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 /// The true engine, each in a process of its own.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct CheckpointTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct CheckpointTests {
     @Test func `now leaves an image, and disable no trace`() async {
         await #expect(processExitsWith: .success) {
             let folder = FileManager.default.temporaryDirectory.appendingPathComponent("kit-\(getpid())").path

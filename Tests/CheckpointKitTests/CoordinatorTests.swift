@@ -4,7 +4,7 @@ import CheckpointKit
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct CoordinatorTests {
+@Suite(.timeLimit(.minutes(15))) struct CoordinatorTests {
     private func enabled(_ scribe: FakeScribe, isVerbose: Bool = false) throws -> Coordinator {
         let coordinator = Coordinator(scribe.engine)
         try coordinator.enable(Configuration(image: "/tmp/x.img", isVerbose: isVerbose))

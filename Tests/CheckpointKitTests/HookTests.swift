@@ -6,7 +6,7 @@ import Testing
 
 struct Refused: Error {}
 
-@Suite(.timeLimit(.minutes(1))) struct HookTests {
+@Suite(.timeLimit(.minutes(15))) struct HookTests {
     private func enabled(_ scribe: FakeScribe) throws -> Coordinator {
         let coordinator = Coordinator(scribe.engine)
         try coordinator.enable(Configuration(image: "/tmp/x.img"))
