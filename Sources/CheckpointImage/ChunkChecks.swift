@@ -13,16 +13,17 @@ extension Checks {
         }
         var last = Image.pageSize
         for chunk in tables.chunks {
-            let name = "the chunk at \(chunk.imageOffset)"
-            guard 1...Chunk.byteCountMax ~= chunk.byteCount else { throw damaged("\(name) has \(chunk.byteCount) bytes") }
-            guard chunk.imageOffset >= last, chunk.imageOffset <= 1 << 62 else { throw damaged("\(name) overlaps the one before") }
+            // Made only when it is needed: there are very many chunks.
+            func wrong(_ what: String) -> ImageError { damaged("the chunk at \(chunk.imageOffset) \(what)") }
+            guard 1...Chunk.byteCountMax ~= chunk.byteCount else { throw wrong("has \(chunk.byteCount) bytes") }
+            guard chunk.imageOffset >= last, chunk.imageOffset <= 1 << 62 else { throw wrong("overlaps the one before") }
             last = chunk.imageEnd
             let isStored = chunk.compression == .none
             guard chunk.storedByteCount >= 1, isStored ? chunk.storedByteCount == chunk.byteCount : chunk.storedByteCount < chunk.byteCount else {
-                throw damaged("\(name) is stored in \(chunk.storedByteCount) bytes")
+                throw wrong("is stored in \(chunk.storedByteCount) bytes")
             }
             guard chunk.fileOffset >= Image.pageSize, file.holds(chunk.fileOffset, UInt64(chunk.storedByteCount)) else {
-                throw damaged("\(name) leaves the file")
+                throw wrong("leaves the file")
             }
         }
         let ordered = tables.chunks.sorted { $0.fileOffset < $1.fileOffset }

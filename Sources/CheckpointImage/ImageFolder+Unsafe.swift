@@ -6,9 +6,18 @@ package import SystemPackage
 package enum ImageFolder {
     /// Where the parents of the image at this path are: in its folder, or beside it when it lies in one itself.
     package static func parents(of path: FilePath) -> FilePath {
-        let folder = path.removingLastComponent()
-        if let name = path.lastComponent?.string, identifier(name) != nil, folder.lastComponent?.string.hasSuffix(".d") == true { return folder }
+        let parent = path.removingLastComponent()
+        let folder = parent.isEmpty ? FilePath(".") : parent
+        if let name = path.lastComponent?.string, identifier(name) != nil, trueName(of: folder)?.hasSuffix(".d") == true { return folder }
         return FilePath(path.string + ".d")
+    }
+
+    /// Of a directory, however it was named: "." has a name too.
+    private static func trueName(of directory: FilePath) -> String? {
+        // Safety: realpath allocates the text that it returns; it is copied and freed here.
+        guard let text = unsafe realpath(directory.string, nil) else { return nil }
+        defer { unsafe free(text) }
+        return FilePath(unsafe String(cString: text)).lastComponent?.string
     }
 
     /// The identifier that a file's name is; nil: another name.

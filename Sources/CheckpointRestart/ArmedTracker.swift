@@ -61,7 +61,8 @@ struct ArmedTracker {
             if isView {
                 operations.append(call(number, ArmedTracker.ioProtect, block.place(words: [mapping.start, mapping.byteCount, 1])))
             } else {
-                // Only what is populated (PAGE_IS_PRESENT or PAGE_IS_SWAPPED): a hole stays one, however large it is.
+                // Only what is populated (PAGE_IS_PRESENT or PAGE_IS_SWAPPED). Kernel: single pages that are not, beside others
+                // that are, get markers all the same; but a reservation of terabytes costs nothing.
                 let scan: [UInt64] = [96, 1, mapping.start, mapping.end, 0, 0, 0, 0, 0, 0, 1 << 3 | 1 << 4, 0]
                 operations.append(call(pageMap, ArmedTracker.ioScan, block.place(words: scan)))
             }

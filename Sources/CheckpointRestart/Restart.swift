@@ -54,7 +54,7 @@ package enum Restart {
                 remedy: "restart an image with less memory")
         }
         var block = RestartBlock(start: hole)
-        let tracker: ArmedTracker? = nil
+        let tracker = ArmedTracker.make(for: image, above: descriptor)
         let memory = ProgramMemory(chain: choice.chain, staging: hole + limit)
         try memory.stage()
 
