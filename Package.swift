@@ -9,6 +9,9 @@ let strict: [SwiftSetting] = [
 ]
 let cIncludes: [CSetting] = [.headerSearchPath("../../include"), .headerSearchPath(".")]
 
+/// The archives, so that a host needs no library.
+let compression: [LinkerSetting] = [.linkedLibrary(":liblz4.a"), .linkedLibrary(":libzstd.a")]
+
 let package = Package(
     name: "CheckpointKit",
     products: [
@@ -33,39 +36,46 @@ let package = Package(
             "CCheckpointABI",
             .product(name: "SystemPackage", package: "swift-system"),
         ], swiftSettings: strict),
+        // Compression, for the programs only: a library with it would bring its pages into every image. The programs link the archives.
+        .systemLibrary(name: "CLZ4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "CheckpointCompression", dependencies: [
+            "CLZ4", "CZstd", "CheckpointImage",
+            .product(name: "SystemPackage", package: "swift-system"),
+        ], swiftSettings: strict),
         .target(name: "CCheckpointProcess", cSettings: cIncludes),
         .target(name: "CheckpointKit", dependencies: [
             "CCheckpointABI", "CCheckpointEngine", "CCheckpointProcess", "CheckpointImage",
         ], swiftSettings: strict),
         .target(name: "CheckpointRestart", dependencies: [
-            "CCheckpointABI", "CRestorer", "CheckpointImage",
+            "CCheckpointABI", "CRestorer", "CheckpointCompression", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
         ], swiftSettings: strict),
         // Tries what this kernel can do, for `ckpt check`.
         .target(name: "CCheckpointProbe"),
         .executableTarget(name: "ckpt", dependencies: [
-            "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe", "CheckpointKit", "CheckpointImage",
+            "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe", "CheckpointCompression", "CheckpointKit", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        ], swiftSettings: strict, linkerSettings: [
+        ], swiftSettings: strict, linkerSettings: compression + [
             // The runtime is inside: an installed ckpt needs libc only.
             .unsafeFlags(["-static-stdlib"]), .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
         ]),
         .executableTarget(name: "ckpt-restart", dependencies: [
             "CheckpointRestart",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        ], swiftSettings: strict, linkerSettings: [
+        ], swiftSettings: strict, linkerSettings: compression + [
             .unsafeFlags(["-static-executable"]),
             .linkedLibrary("_FoundationCShims"), .linkedLibrary("_FoundationCollections"),
         ]),
         .testTarget(name: "CheckpointRestartTests", dependencies: [
             "CCheckpointABI", "CRestorer", "CheckpointRestart", .product(name: "SystemPackage", package: "swift-system"),
-        ], swiftSettings: strict),
+        ], swiftSettings: strict, linkerSettings: compression),
         .testTarget(name: "ConventionTests", dependencies: ["CCheckpointABI"], swiftSettings: strict),
         .testTarget(name: "CheckpointImageTests", dependencies: [
-            "CCheckpointABI", "CheckpointImage",
+            "CCheckpointABI", "CheckpointCompression", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
-        ], swiftSettings: strict),
+        ], swiftSettings: strict, linkerSettings: compression),
         // The engine's private side, for tests in process.
         .target(name: "CEngineView", dependencies: ["CCheckpointEngine"], path: "Tests/CEngineView", cSettings: [.headerSearchPath("../../include")]),
         .testTarget(name: "CheckpointKitTests", dependencies: ["CCheckpointABI", "CEngineView", "CheckpointKit"], swiftSettings: strict),

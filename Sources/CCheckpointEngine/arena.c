@@ -35,7 +35,7 @@ struct ckpt_checkpoint *ckpt_begin(void) {
     c->strings = (struct ckpt_bump){ckpt_arena + CKPT_STRINGS_OFFSET, 1, CKPT_STRINGS_BYTES};
     *(char *)(ckpt_arena + CKPT_STRINGS_OFFSET) = 0;
     c->actions = (struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET);
-    c->proc = c->output = c->directory = c->replaced = c->parent_map = c->map = c->memory = -1;
+    c->proc = c->output = c->directory = c->replaced = c->parent_map = c->map = c->memory = c->sink = -1;
     c->spans = (struct ckpt_region *)(ckpt_arena + CKPT_SPANS_OFFSET);
     return c;
 }

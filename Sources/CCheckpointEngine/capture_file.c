@@ -31,7 +31,7 @@ static int embed(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, int file,
         }
         ckpt_memset(buffer + part, 0, pages - part);
         int error = ckpt_output_write(c, buffer, pages, c->file_end);
-        if (error < 0) { c->step = CKPT_STEP_WRITE; return error; }
+        if (error < 0) { if (c->step == CKPT_STEP_NONE) c->step = CKPT_STEP_WRITE; return error; }
         c->file_end += pages;
     }
     c->blob_memory[c->blob_count] = 0;

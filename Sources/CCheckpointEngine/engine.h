@@ -121,6 +121,9 @@ struct ckpt_checkpoint {
     int directory;                  // descriptor of the image's directory
     int replaced;                   // the image at the path, locked until this checkpoint is over
     int direct;                     // the output takes direct I/O
+    int sink;                       // socket to the process that writes the output (sink.c); -1: the engine writes it
+    int32_t sink_pid;
+    uint64_t sink_progress;         // size of the output when the sink was last found slow
     int32_t pid;                    // of the program, in the scribe's namespace
     int32_t proc_pid;               // the same in the namespace of /proc
     int32_t live_tid;               // a thread (as /proc names it) that has not ended
@@ -163,7 +166,7 @@ struct ckpt_checkpoint {
     struct ckpt_segment *segments; uint32_t segment_count;
     uint64_t string_byte_count;     // of the string table; segments lie behind it
     uint8_t auxv[1024]; uint32_t auxv_byte_count;
-    uint64_t memory_byte_count, page_byte_count, page_count; // populated pages: here, zero or the parent's
+    uint64_t memory_byte_count, page_byte_count, stored_byte_count, page_count; // populated pages: here, zero or the parent's
     uint32_t unsupported_count;
     uint64_t pause_began_ns;
     uint32_t exclusion_mark;        // of this freeze
@@ -299,6 +302,13 @@ void ckpt_output_end(struct ckpt_checkpoint *c);   // the helpers end, whatever 
 int ckpt_output_finish(struct ckpt_checkpoint *c); // the same, and the helpers end
 // Writes at once, without the queue.
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // byte_count: whole pages
+// sink.c: instead of writing. No offset twice, and nothing later that lies between two puts less than 256 KiB apart which follow
+// one another: those are zeros. A failure sets step SINK.
+int ckpt_sink_start(struct ckpt_checkpoint *c); // by the scribe, behind ckpt_output_open
+int ckpt_sink_put(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // whole pages; by one process at a time
+// The last: notes and program headers as they are without compression, and the page with the ELF header. Waits for the answer.
+int ckpt_sink_finish(struct ckpt_checkpoint *c, const void *tail, uint64_t byte_count, uint64_t offset, const void *header);
+void ckpt_sink_end(struct ckpt_checkpoint *c); // by the scribe, in any case; the sink is gone behind it
 // commit.c
 int ckpt_commit(struct ckpt_checkpoint *c);
 uint64_t ckpt_read_identifier(const char *path); // 0: no image of ours

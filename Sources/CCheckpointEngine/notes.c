@@ -255,10 +255,14 @@ int ckpt_write_notes(struct ckpt_checkpoint *c) {
     ident->notes_crc = ckpt_crc32c(0, notes + ident_note, notes_byte_count - ident_note);
     ident->ident_crc = 0;
     ident->ident_crc = ckpt_crc32c(0, notes, ident_note);
-    int error = ckpt_output_put(c, notes, tail_pages, c->file_end);
     // Order: the ELF header is put last; without it the file is nothing.
     uint8_t *first = (uint8_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
     ckpt_memset(first, 0, CKPT_PAGE_SIZE);
     ckpt_memcpy(first, &elf, sizeof elf);
+    if (c->sink >= 0) {
+        int error = ckpt_output_flush(c);
+        return error < 0 ? error : ckpt_sink_finish(c, notes, tail_pages, c->file_end, first);
+    }
+    int error = ckpt_output_put(c, notes, tail_pages, c->file_end);
     return error < 0 ? error : ckpt_output_put(c, first, CKPT_PAGE_SIZE, 0);
 }

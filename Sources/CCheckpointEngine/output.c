@@ -47,6 +47,7 @@ int ckpt_output_open(struct ckpt_checkpoint *c) {
 
 // Writes whole pages at a page-aligned offset.
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset) {
+    if (c->sink >= 0) return ckpt_sink_put(c, bytes, byte_count, offset);
     const uint8_t *from = bytes;
     while (byte_count > 0) {
         long wrote = ckpt_pwrite(c->output, from, byte_count, offset);
@@ -110,14 +111,18 @@ static void write_buffer(struct output *output, uint32_t index) {
 static void helper(void) {
     struct output *output = the_output();
     ckpt_call(__NR_prctl, 1 /* PR_SET_PDEATHSIG */, 9);
+    // Order: a sink gets the buffers as they were filled, because what lies between two frames is zeros for it.
+    uint32_t in_order = output->checkpoint->sink >= 0, next = 0;
     for (;;) {
         uint32_t seen = ckpt_load(&output->event);
         int worked = 0;
-        for (uint32_t i = 0; i < CKPT_BUFFER_COUNT; i++)
-            if (ckpt_swap_if(&output->buffers[i].state, BUFFER_FULL, BUFFER_TAKEN)) {
-                write_buffer(output, i);
-                worked = 1;
-            }
+        for (uint32_t i = 0; i < CKPT_BUFFER_COUNT; i++) {
+            uint32_t index = in_order ? next % CKPT_BUFFER_COUNT : i;
+            if (!ckpt_swap_if(&output->buffers[index].state, BUFFER_FULL, BUFFER_TAKEN)) continue;
+            write_buffer(output, index);
+            next++;
+            worked = 1;
+        }
         if (worked) continue;
         if (ckpt_load(&output->finished)) break;
         if (ckpt_call(__NR_getppid) != output->writer) break; // it died before the first line here
@@ -140,7 +145,8 @@ void ckpt_output_begin(struct ckpt_checkpoint *c) {
     output->writer = (int32_t)ckpt_getpid();
     // CLONE_VM | CLONE_FILES | CLONE_UNTRACED | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, exit signal 0.
     const uint64_t flags = 0x00000100 | 0x00000400 | 0x00800000 | 0x00100000 | 0x00200000;
-    for (uint32_t i = 0; i < HELPERS; i++) {
+    // A sink takes one frame at a time, in order.
+    for (uint32_t i = 0; i < (c->sink >= 0 ? 1 : HELPERS); i++) {
         uint64_t stack = ckpt_arena + CKPT_OUTPUT_OFFSET + 0x10000 + (i + 1) * HELPER_STACK_BYTES;
         long id = ckpt_spawn(flags, (void *)stack, &output->helpers[i], &output->helpers[i], helper);
         if (id < 0) break;
@@ -206,8 +212,8 @@ int ckpt_output_flush(struct ckpt_checkpoint *c) {
     struct output *output = the_output();
     (void)c;
     int error = submit(output);
-    for (uint32_t i = 0; i < CKPT_BUFFER_COUNT; i++) {
-        int failed = wait_for(output, i);
+    for (uint32_t i = 1; i <= CKPT_BUFFER_COUNT; i++) {
+        int failed = wait_for(output, (output->filling + i) % CKPT_BUFFER_COUNT);
         if (error == 0) error = failed;
     }
     return error;

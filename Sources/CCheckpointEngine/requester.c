@@ -62,7 +62,8 @@ void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *req
     r->identifier = c->ident.identifier;
     r->sequence = c->ident.sequence;
     r->memory_byte_count = c->memory_byte_count;
-    r->page_byte_count = r->stored_byte_count = c->page_byte_count;
+    r->page_byte_count = c->page_byte_count;
+    r->stored_byte_count = c->stored_byte_count ? c->stored_byte_count : c->page_byte_count; // without a sink they are stored as they are
     r->parent = c->ident.parent;
     r->depth = c->ident.depth;
     r->tracker = c->tracked ? CKPT_TRACKER_UFFD : CKPT_TRACKER_NONE;

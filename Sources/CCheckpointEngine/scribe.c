@@ -118,7 +118,7 @@ static int capture(struct ckpt_checkpoint *c) {
     return error;
 }
 
-struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count, page_count, excluded_byte_count; struct ckpt_unforked missing; };
+struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count, page_count, excluded_byte_count, stored_byte_count; struct ckpt_unforked missing; };
 
 static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) {
     struct result result;
@@ -132,6 +132,7 @@ static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) 
     c->memory_byte_count = result.memory_byte_count;
     c->page_count = result.page_count;
     c->report.excluded_byte_count = result.excluded_byte_count;
+    c->stored_byte_count = result.stored_byte_count;
     return 0;
 }
 
@@ -147,13 +148,14 @@ static void be_writer(struct ckpt_checkpoint *c, int results, long scribe) {
     live->hook_phase = CKPT_HOOK_IDLE;
     live->restart_count++;
     live->event++;
-    struct result result = {0, 0, 0, 0, 0, 0, {0, 0}};
+    struct result result = {0, 0, 0, 0, 0, 0, 0, {0, 0}};
     result.error = ckpt_write_image(c, &result.missing);
     result.step = c->step ? c->step : CKPT_STEP_WRITE;
     result.page_byte_count = c->page_byte_count;
     result.memory_byte_count = c->memory_byte_count;
     result.page_count = c->page_count;
     result.excluded_byte_count = c->report.excluded_byte_count;
+    result.stored_byte_count = c->stored_byte_count;
     ckpt_write(results, &result, sizeof result);
     ckpt_exit_group(0);
 }
@@ -246,6 +248,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     if (ckpt_state.diverted && !c->named && (error = fail(c, CKPT_STEP_OPEN, ckpt_divert(c))) < 0) return error;
     // Whether the image can be written at all is known before the program is disturbed.
     if ((error = fail(c, CKPT_STEP_OPEN, ckpt_output_open(c))) < 0) return error;
+    if (ckpt_state.plan.sink_path[0] && (error = ckpt_sink_start(c)) < 0) return error;
     if ((error = fail(c, CKPT_STEP_SCRIBE, (int)ckpt_call(__NR_pipe2, results, 02000000))) < 0) return error;
     ckpt_capture_processor(c);
     identify(c);
@@ -309,6 +312,7 @@ static void close_all(uint32_t flags) {
 // An attempt is over, with whatever came of it.
 static void end_attempt(struct ckpt_checkpoint *c) {
     if (c->tracked) ckpt_output_end(c);
+    ckpt_sink_end(c);
     const int descriptors[] = {c->proc, c->output, c->directory, c->replaced, c->parent_map, c->map, c->memory};
     for (unsigned i = 0; i < sizeof descriptors / sizeof *descriptors; i++) if (descriptors[i] >= 0) ckpt_close(descriptors[i]);
 }

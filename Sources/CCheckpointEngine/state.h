@@ -21,6 +21,8 @@
 #define CKPT_BUFFER_COUNT 4u
 #define CKPT_TRACKED_OFFSET (38ull << 20) // of file mappings; stays from one checkpoint to the next (tracker.c)
 #define CKPT_OUTPUT_OFFSET (39ull << 20)  // struct output, stacks of its helpers
+#define CKPT_SINK_STACK_OFFSET (CKPT_OUTPUT_OFFSET + 0x50000ull)
+#define CKPT_SINK_STACK_BYTES 0x10000ull
 #define CKPT_STRINGS_OFFSET (40ull << 20)
 #define CKPT_STRINGS_BYTES (8ull << 20)
 #define CKPT_BOUNCE_OFFSET (48ull << 20)

@@ -14,7 +14,8 @@ struct Checks {
         try Checks.check(tables.mappings)
         try check(tables.process, tables.mappings)
         try checkSegments(tables.mappings)
-        try check(tables.runs, tables.mappings)
+        try checkChunks(tables)
+        try check(tables.runs, tables)
         try checkThreads(&tables)
         try check(tables.signalActions)
         try checkBlobs(tables)
@@ -67,41 +68,49 @@ struct Checks {
         }
     }
 
-    private func check(_ runs: [PageRun], _ mappings: [Mapping]) throws(ImageError) {
+    private func check(_ runs: [PageRun], _ tables: Tables) throws(ImageError) {
+        let mappings = tables.mappings
         var last: UInt64 = 0
         var mappingIndex = 0
         var segmentIndex = 0
         for run in runs {
-            let name = "the page run at \(run.address.hex)"
-            guard run.pageCount >= 1 else { throw damaged("\(name) is empty") }
-            guard run.address.isPageAligned else { throw damaged("\(name) is not page-aligned") }
+            // Made only when it is needed: there are very many runs.
+            func wrong(_ what: String) -> ImageError { damaged("the page run at \(run.address.hex) \(what)") }
+            guard run.pageCount >= 1 else { throw wrong("is empty") }
+            guard run.address.isPageAligned else { throw wrong("is not page-aligned") }
             guard run.address < Image.addressLimit, run.byteCount <= Image.addressLimit - run.address else {
-                throw damaged("\(name) leaves the address space")
+                throw wrong("leaves the address space")
             }
-            guard run.address >= last else { throw damaged("\(name) overlaps the one before") }
+            guard run.address >= last else { throw wrong("overlaps the one before") }
             last = run.end
             while mappingIndex < mappings.count, mappings[mappingIndex].end <= run.address { mappingIndex += 1 }
             guard mappingIndex < mappings.count, mappings[mappingIndex].start <= run.address, run.end <= mappings[mappingIndex].end
-            else { throw damaged("\(name) is in no mapping") }
+            else { throw wrong("is in no mapping") }
             switch run.kind {
             case .zero: break
             case .parent:
-                guard ident.parent != 0 else { throw damaged("\(name) is in the parent, but this is a full image") }
+                guard ident.parent != 0 else { throw wrong("is in the parent, but this is a full image") }
             case .here:
-                guard run.pageCount <= Image.runPagesMax else { throw damaged("\(name) has \(run.pageCount) pages") }
-                guard run.fileOffset >= Image.pageSize, run.fileOffset.isPageAligned, file.holds(run.fileOffset, run.byteCount) else {
-                    throw damaged("\(name) leaves the file")
+                guard run.pageCount <= Image.runPagesMax else { throw wrong("has \(run.pageCount) pages") }
+                guard run.fileOffset >= Image.pageSize, run.fileOffset.isPageAligned, holds(run.fileOffset, run.byteCount, tables) else {
+                    throw wrong("leaves the file")
                 }
                 while segmentIndex < segments.count, segments[segmentIndex].end <= run.address { segmentIndex += 1 }
                 guard segmentIndex < segments.count, segments[segmentIndex].address <= run.address else {
-                    throw damaged("\(name) is in no program header")
+                    throw wrong("is in no program header")
                 }
                 let segment = segments[segmentIndex]
                 let distance = run.address - segment.address
+                if ident.flags.contains(.compressed) {
+                    guard distance < segment.memoryByteCount, run.byteCount <= segment.memoryByteCount - distance else {
+                        throw wrong("is in no program header")
+                    }
+                    continue
+                }
                 // No overflow: the segment's part in the file has been checked to lie in the file.
                 guard distance < segment.fileByteCount, run.byteCount <= segment.fileByteCount - distance,
                     run.fileOffset == segment.fileOffset + distance
-                else { throw damaged("\(name) is elsewhere in its program header") }
+                else { throw wrong("is elsewhere in its program header") }
             }
         }
     }
@@ -154,13 +163,14 @@ struct Checks {
 
     private func checkBlobs(_ tables: Tables) throws(ImageError) {
         var total: UInt64 = 0
+        let most = contentByteCountMax(tables)
         for (index, blob) in tables.blobs.enumerated() where blob.byteCount > 0 {
-            guard blob.fileOffset >= ElfHeader.byteCount, file.holds(blob.fileOffset, blob.byteCount) else {
+            guard blob.fileOffset >= ElfHeader.byteCount, holds(blob.fileOffset, blob.byteCount, tables) else {
                 throw damaged("blob \(index) leaves the file")
             }
-            // No overflow: both are at most the size of the file.
+            // No overflow: both are at most what the image has.
             total += blob.byteCount
-            guard total <= file.byteCount else { throw damaged("the blobs share bytes of the file") }
+            guard total <= most else { throw damaged("the blobs share bytes of the file") }
         }
         for pipe in tables.pipes {
             guard pipe.capacity <= 1 << 31 else { throw damaged("a pipe of \(pipe.capacity) bytes") }

@@ -114,11 +114,12 @@ package struct Fold {
 
     private mutating func writeBlobs(to output: borrowing OutputFile) throws(ImageError) {
         let image = chain.newest
+        var reader = ContentReader(image)
         for (index, blob) in image.blobs.enumerated() {
             blobOffsets.append(blob.byteCount == 0 ? blob.fileOffset : cursor)
             var crc: UInt32 = 0, done: UInt64 = 0
             while done < blob.byteCount {
-                let part = try image.file.read(min(1 << 20, blob.byteCount - done), at: blob.fileOffset + done, what: "blob")
+                let part = try reader.content(min(1 << 20, blob.byteCount - done), at: blob.fileOffset + done, what: "blob")
                 crc = part.span.crc32c(appendedTo: crc)
                 try output.write(part, at: cursor + done)
                 done += UInt64(part.count)

@@ -13,6 +13,8 @@ package final class Image: Sendable {
     package static let addressLimit: UInt64 = 1 << 47
     /// What `open` reads into memory at most.
     static let notesByteCountMax: UInt64 = 1 << 30
+    /// What `readBlob` reads into memory at most.
+    static let blobByteCountMax: UInt64 = 1 << 34
     /// Size of struct ckpt_restart_context.
     static let restartContextByteCount: UInt64 = 12472
     /// Flags, link, alternate stack, registers and mask of the kernel's struct ucontext: what must be in memory.
@@ -34,12 +36,15 @@ package final class Image: Sendable {
     package let timerfds: [TimerfdState]
     package let epollEntries: [EpollEntry]
     package let blobs: [Blob]
+    /// Where the content is in a compressed image, ascending; otherwise empty.
+    package let chunks: [Chunk]
     /// The raw note NT_AUXV.
     package let auxiliaryVector: [UInt8]
     let file: ImageFile
+    let decompressor: (any Decompressor)?
 
-    /// Opens an image and checks everything but the content of pages and blobs.
-    package static func open(_ path: FilePath) throws(ImageError) -> Image {
+    /// Opens an image and checks everything but the content of pages and blobs. Without a decompressor those of a compressed image can not be read.
+    package static func open(_ path: FilePath, decompressor: (any Decompressor)? = nil) throws(ImageError) -> Image {
         guard HostFacts.current().canComputeCRC32C else { throw .unsupported(what: "this processor lacks sse4.2") }
         let file = try ImageFile(opening: path)
         let header = try ElfHeader(file)
@@ -53,14 +58,15 @@ package final class Image: Sendable {
         let segments = try header.segments(in: file)
         var tables = try Tables(notes.span, base: base, isSurvey: false)
         try Checks(file: file, ident: ident.identity, segments: segments).run(&tables)
-        return Image(path, file, ident.identity, segments, tables)
+        return Image(path, file, ident.identity, segments, tables, decompressor)
     }
 
-    private init(_ path: FilePath, _ file: ImageFile, _ ident: Identity, _ segments: [Segment], _ tables: Tables) {
+    private init(_ path: FilePath, _ file: ImageFile, _ ident: Identity, _ segments: [Segment], _ tables: Tables, _ decompressor: (any Decompressor)?) {
         self.path = path
         self.file = file
         self.ident = ident
         self.segments = segments
+        self.decompressor = decompressor
         process = tables.process
         mappings = tables.mappings
         runs = tables.runs
@@ -72,6 +78,7 @@ package final class Image: Sendable {
         timerfds = tables.timerfds
         epollEntries = tables.epollEntries
         blobs = tables.blobs
+        chunks = tables.chunks
         auxiliaryVector = tables.auxiliaryVector
     }
 
@@ -84,7 +91,9 @@ package final class Image: Sendable {
     package func readBlob(_ index: Int) throws(ImageError) -> [UInt8] {
         guard blobs.indices.contains(index) else { throw .damaged(what: "blob \(index) is missing", offset: nil) }
         let blob = blobs[index]
-        let bytes = try file.read(blob.byteCount, at: blob.fileOffset, what: "blob")
+        guard blob.byteCount <= Image.blobByteCountMax else { throw .unsupported(what: "blob \(index) has \(blob.byteCount) bytes") }
+        var reader = ContentReader(self)
+        let bytes = try reader.content(blob.byteCount, at: blob.fileOffset, what: "blob")
         guard bytes.span.crc32c() == blob.crc else {
             throw .damaged(what: "the checksum of blob \(index) is wrong", offset: blob.fileOffset)
         }

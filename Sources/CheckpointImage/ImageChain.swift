@@ -10,13 +10,13 @@ package final class ImageChain: Sendable {
     package var newest: Image { images[0] }
     package var isFull: Bool { images.count == 1 }
 
-    package static func open(_ path: FilePath) throws(ImageError) -> ImageChain {
-        var newest = try Image.open(path)
+    package static func open(_ path: FilePath, decompressor: (any Decompressor)? = nil) throws(ImageError) -> ImageChain {
+        var newest = try Image.open(path, decompressor: decompressor)
         for _ in 0..<8 {
             do throws(ImageError) { return try ImageChain(newest) } catch {
                 // A program that runs may have replaced the image meanwhile, and removed what the new one does not need.
                 guard case .inParent = error else { throw error }
-                let now = try Image.open(path)
+                let now = try Image.open(path, decompressor: decompressor)
                 guard now.ident.identifier != newest.ident.identifier else { throw error }
                 newest = now
             }
@@ -44,7 +44,7 @@ package final class ImageChain: Sendable {
     private static func parent(of child: Image, in folder: FilePath, _ known: [UInt64: Image]) throws(ImageError) -> Image {
         let path = folder.appending(Identity.name(of: child.ident.parent))
         do throws(ImageError) {
-            let parent = if let image = known[child.ident.parent] { image } else { try Image.open(path) }
+            let parent = if let image = known[child.ident.parent] { image } else { try Image.open(path, decompressor: child.decompressor) }
             guard parent.ident.identifier == child.ident.parent else {
                 throw .damaged(what: "is another checkpoint, \(parent.ident.name)", offset: nil)
             }

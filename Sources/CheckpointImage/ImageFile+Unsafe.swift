@@ -71,24 +71,16 @@ final class ImageFile: Sendable {
         return bytes
     }
 
-    /// Checksum of a part of the file, read through `buffer`, which the caller keeps for the next one.
-    func crc32c(_ count: UInt64, at offset: UInt64, through buffer: inout [UInt8], what: String) throws(ImageError) -> UInt32 {
-        guard holds(offset, count) else {
+    /// Reads a part of the file into the first bytes of `buffer`, which is at least as long.
+    func read(_ count: Int, at offset: UInt64, into buffer: inout [UInt8], what: String) throws(ImageError) {
+        guard holds(offset, UInt64(count)), count <= buffer.count else {
             throw .damaged(what: "truncated: the file ends before its \(what)", offset: byteCount)
         }
-        var crc: UInt32 = 0
-        var done: UInt64 = 0
-        while done < count {
-            let length = Int(min(count - done, UInt64(buffer.count)))
-            // Safety: the part is inside the buffer, which is not touched by anybody else during the call.
-            let problem = unsafe buffer.withUnsafeMutableBytes { raw in
-                unsafe fill(UnsafeMutableRawBufferPointer(rebasing: raw[..<length]), from: offset + done, what: what)
-            }
-            if let problem { throw problem }
-            crc = buffer.span.extracting(first: length).crc32c(appendedTo: crc)
-            done += UInt64(length)
+        // Safety: the part is inside the buffer, which is not touched by anybody else during the call.
+        let problem = unsafe buffer.withUnsafeMutableBytes { raw in
+            unsafe fill(UnsafeMutableRawBufferPointer(rebasing: raw[..<count]), from: offset, what: what)
         }
-        return crc
+        if let problem { throw problem }
     }
 
     // Safety: writes only inside `raw`.

@@ -49,7 +49,7 @@ package enum ImageFolder {
         var images: [UInt64: Image] = [:]
         for name in names(in: folder) ?? [] {
             // The newest may be linked there too.
-            guard let identifier = identifier(name), let image = try? Image.open(folder.appending(name)), image.ident.identifier == identifier,
+            guard let identifier = identifier(name), let image = try? Image.open(folder.appending(name), decompressor: newest.decompressor), image.ident.identifier == identifier,
                 identifier != newest.ident.identifier
             else { continue }
             images[identifier] = image

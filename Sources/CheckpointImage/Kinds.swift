@@ -18,6 +18,8 @@ package struct IdentFlags: OptionSet, Sendable {
     package init(rawValue: UInt32) { self.rawValue = rawValue }
     /// Taken by checkpoint-and-exit.
     package static let exit = IdentFlags(rawValue: 1)
+    /// Offsets of runs and blobs are those of the image before compression.
+    package static let compressed = IdentFlags(rawValue: 2)
 }
 
 package struct Protection: OptionSet, Sendable {

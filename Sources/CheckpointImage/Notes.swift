@@ -12,7 +12,7 @@ struct Notes {
     }
     /// CKPT_NOTE_…
     enum Kind: UInt32 {
-        case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings
+        case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings, chunks
     }
 
     private(set) var ours: [UInt32: Place] = [:]

@@ -6,6 +6,8 @@ package struct PageReader {
     /// The run that was read last of each image: pieces of it follow.
     private var held: [Int32: (run: Int32, bytes: [UInt8])] = [:]
 
+    private var readers: [Int32: ContentReader] = [:]
+
     package init(_ chain: ImageChain) { self.chain = chain }
 
     /// The content of a piece that is here.
@@ -15,7 +17,8 @@ package struct PageReader {
         if let found = held[piece.image], found.run == piece.run { return found.bytes[start..<start + Int(piece.byteCount)] }
         let bytes: [UInt8]
         do throws(ImageError) {
-            bytes = try image.file.read(run.byteCount, at: run.fileOffset, what: "pages")
+            if readers.count > 64 { readers = [:] }
+            bytes = try readers[piece.image, default: ContentReader(image)].content(run.byteCount, at: run.fileOffset, what: "pages")
             guard bytes.span.crc32c() == run.crc else {
                 throw .damaged(what: "the checksum of the pages at \(run.address.hex) is wrong", offset: run.fileOffset)
             }

@@ -13,6 +13,7 @@ struct Tables {
     var timerfds: [TimerfdState] = []
     var epollEntries: [EpollEntry] = []
     var blobs: [Blob] = []
+    var chunks: [Chunk] = []
     var auxiliaryVector: [UInt8] = []
     /// Thread ids and registers of the NT_PRSTATUS notes, in their order.
     var statuses: [(tid: Int32, registers: Registers)] = []
@@ -55,6 +56,9 @@ struct Tables {
         for at in try notes.table(.blobs, in: bytes, recordByteCount: Blob.recordByteCount).records {
             blobs.append(Blob(bytes, at: at))
         }
+        let chunkTable = try notes.table(.chunks, in: bytes, recordByteCount: Chunk.recordByteCount)
+        chunks.reserveCapacity(chunkTable.count)
+        for at in chunkTable.records { chunks.append(try Chunk(bytes, at: at)) }
         for place in notes.statuses {
             guard place.byteCount >= Registers.statusByteCount else {
                 throw .damaged(what: "a note with registers is too short", offset: base + UInt64(place.offset))

@@ -3,7 +3,7 @@ import Glibc
 
 /// Runs `work` on this thread and on `count - 1` others, and returns when all are done. A thread that cannot be made is
 /// left out: the work must be such that any number of threads does it all.
-func runOnThreads(_ count: Int, _ work: @escaping @Sendable () -> Void) {
+package func runOnThreads(_ count: Int, _ work: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let work: @Sendable () -> Void
         init(_ work: @escaping @Sendable () -> Void) { self.work = work }

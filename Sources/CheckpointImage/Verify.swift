@@ -10,13 +10,13 @@ extension Image {
         let first = Mutex<(index: Int, error: ImageError)?>(nil)
         let partCount = 16
         runOnThreads(pages.count > partCount ? 2 : 1) {
-            var buffer = [UInt8](repeating: 0, count: Int(UInt64(Image.runPagesMax) * Image.pageSize))
+            var reader = ContentReader(self)
             while true {
                 let start = next.wrappingAdd(partCount, ordering: .relaxed).oldValue
                 guard start < pages.count, first.withLock({ $0.map { $0.index > start } ?? true }) else { return }
                 for index in start..<min(start + partCount, pages.count) {
                     do throws(ImageError) {
-                        try self.verify(pages[index], through: &buffer)
+                        try self.verify(pages[index], through: &reader)
                     } catch {
                         first.withLock { if $0.map({ $0.index > index }) ?? true { $0 = (index, error) } }
                         return
@@ -25,15 +25,15 @@ extension Image {
             }
         }
         if let failure = first.withLock({ $0 }) { throw failure.error }
-        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        var reader = ContentReader(self)
         for (index, blob) in blobs.enumerated() where blob.byteCount > 0 {
-            let crc = try file.crc32c(blob.byteCount, at: blob.fileOffset, through: &buffer, what: "blob")
+            let crc = try reader.crc32c(blob.byteCount, at: blob.fileOffset, what: "blob")
             guard crc == blob.crc else { throw .damaged(what: "the checksum of blob \(index) is wrong", offset: blob.fileOffset) }
         }
     }
 
-    private func verify(_ run: PageRun, through buffer: inout [UInt8]) throws(ImageError) {
-        let crc = try file.crc32c(run.byteCount, at: run.fileOffset, through: &buffer, what: "pages")
+    private func verify(_ run: PageRun, through reader: inout ContentReader) throws(ImageError) {
+        let crc = try reader.crc32c(run.byteCount, at: run.fileOffset, what: "pages")
         guard crc == run.crc else {
             throw .damaged(what: "the checksum of the pages at \(run.address.hex) is wrong", offset: run.fileOffset)
         }

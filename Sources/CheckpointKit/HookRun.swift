@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CCheckpointABI
+internal import Glibc
 
 /// What the hooks of one checkpoint took and said.
 struct HookRun: Sendable {
@@ -37,6 +38,9 @@ extension RawReport {
         switch ckpt_step(rawValue: step) {
         case CKPT_STEP_FREEZE where threadID != 0: return .threadNotParked(name: threadName, threadID: threadID)
         case CKPT_STEP_OPEN, CKPT_STEP_WRITE, CKPT_STEP_SYNC, CKPT_STEP_COMMIT:
+            return .imageNotWritten(path: path, step: text(ofStep: step), errno: errno)
+        // A sink that could not be started says nothing about the image's place.
+        case CKPT_STEP_SINK where errno != ENOENT && errno != EACCES:
             return .imageNotWritten(path: path, step: text(ofStep: step), errno: errno)
         default: return .systemFailure(step: text(ofStep: step), errno: errno)
         }

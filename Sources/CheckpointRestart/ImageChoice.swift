@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CheckpointCompression
 package import CheckpointImage
 package import SystemPackage
 
@@ -75,7 +76,7 @@ package struct ImageChoice {
     }
 
     private static func openImage(_ path: FilePath) throws(RestartFailure) -> Image {
-        do throws(ImageError) { return try Image.open(path) } catch { throw RestartFailure(error) }
+        do throws(ImageError) { return try Image.open(path, decompressor: SystemDecompressor()) } catch { throw RestartFailure(error) }
     }
 
     static func absolute(_ path: FilePath) -> FilePath {

@@ -4,7 +4,12 @@ import CheckpointImage
 /// The program's memory as the image has it, before any of it is loaded. Checksums are not compared here.
 struct ImageMemory {
     private let chain: ImageChain
-    init(_ chain: ImageChain) { self.chain = chain }
+    private let content: SharedContent
+
+    init(_ chain: ImageChain) {
+        self.chain = chain
+        content = SharedContent(chain)
+    }
 
     /// nil: not all of it is mapped and readable here. What was never populated reads as zeros.
     func read(_ address: UInt64, byteCount: Int) -> [UInt8]? {
@@ -17,11 +22,8 @@ struct ImageMemory {
             index += 1
             if !piece.isHere { continue }
             let from = max(piece.address, address), to = min(piece.end, end)
-            var part = [UInt8](repeating: 0, count: Int(to - from))
             let offset = chain.fileOffset(of: piece) + (from - piece.address)
-            let got = ProcessCalls.perform(
-                17, [Int64(chain.images[Int(piece.image)].descriptor), 0, Int64(part.count), Int64(clamping: offset)], bytes: &part, at: 1)  // pread
-            if got != Int64(part.count) { return nil }
+            guard let part = content.bytes(Int(piece.image), byteCount: Int(to - from), offset: offset) else { return nil }
             let start = Int(from - address)
             bytes.replaceSubrange(start..<start + part.count, with: part)
         }

@@ -25,16 +25,18 @@ package enum Kernel {
     }
 
     /// Calls with the address of a copy of `bytes`, which the kernel may change.
-    static func withBytes<Result>(_ bytes: inout [UInt8], _ body: (UInt64) throws(Errno) -> Result) throws(Errno) -> Result {
-        var outcome: Swift.Result<Result, Errno> = .failure(.invalidArgument)
-        unsafe bytes.withUnsafeMutableBytes { buffer in
-            let address = UInt64(UInt(bitPattern: buffer.baseAddress))
-            do throws(Errno) { outcome = .success(try body(address)) } catch { outcome = .failure(error) }
-        }
-        return try outcome.get()
+    static func withBytes<Result, Failure>(_ bytes: inout [UInt8], _ body: (UInt64) throws(Failure) -> Result) throws(Failure) -> Result {
+        try unsafe bytes.withUnsafeMutableBufferPointer { buffer throws(Failure) in try body(UInt64(UInt(bitPattern: buffer.baseAddress))) }
     }
 
     static func write(_ bytes: [UInt8], at address: UInt64) {
+        guard let target = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)) else { return }
+        unsafe bytes.withUnsafeBytes { source in
+            if let base = source.baseAddress { unsafe target.copyMemory(from: base, byteCount: source.count) }
+        }
+    }
+
+    static func write(_ bytes: Span<UInt8>, at address: UInt64) {
         guard let target = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)) else { return }
         unsafe bytes.withUnsafeBytes { source in
             if let base = source.baseAddress { unsafe target.copyMemory(from: base, byteCount: source.count) }

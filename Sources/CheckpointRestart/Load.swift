@@ -170,14 +170,14 @@ struct Load {
     private func perform(_ units: [LoadUnit]) throws(RestartFailure) {
         if units.isEmpty { return }
         let byteCount = units.reduce(0) { $0 + $1.byteCount }
-        let descriptors = chain.images.map(\.descriptor)
-        let job = LoadJob(units: units, parts: parts, descriptors: descriptors)
+        let job = LoadJob(units: units, parts: parts, chain: chain)
         job.run(helpers: byteCount < 4 << 20 ? 0 : min(7, max(2, Kernel.processorCount()) - 1))
         guard let failed = job.failedUnit else { return }
         // Once more, alone, to learn why. A failure that does not come again is one of the disk.
         do throws(LoadUnit.Failure) {
             var bounce: [UInt8] = []
-            try units[failed].perform(descriptors, parts, &bounce)
+            var content = ChainContent(chain)
+            try units[failed].perform(&content, parts, &bounce)
             throw LoadUnit.Failure.io(.ioError)
         } catch { throw failure(error, units[failed]) }
     }
@@ -188,6 +188,7 @@ struct Load {
         case .checksum: .damaged(what: "the pages at \(place) do not match their checksum", offset: unit.fileOffset)
         case .notZero: .damaged(what: "there are bytes in the hole at \(place)", offset: nil)
         case .io(.outOfRange): .damaged(what: "the image ends before the pages at \(place)", offset: nil)
+        case .chunk(let error): error
         case .io(let error): .io(what: "reading the pages at \(place)", errno: error)
         }
         return RestartFailure(chain.naming(unit.image, error))

@@ -5,13 +5,15 @@ import Synchronization
 final class LoadCounter: Sendable {
     private let taken = Atomic<Int>(0)
     private let failed = Atomic<Int>(-1)
-    private static let stride = 4
+    private let stride: Int
+
+    init(stride: Int) { self.stride = stride }
 
     /// nil: all are taken, or one has failed.
     func next(of count: Int) -> Range<Int>? {
         guard failed.load(ordering: .relaxed) < 0 else { return nil }
-        let first = taken.wrappingAdd(LoadCounter.stride, ordering: .relaxed).oldValue
-        return first < count ? first..<min(first + LoadCounter.stride, count) : nil
+        let first = taken.wrappingAdd(stride, ordering: .relaxed).oldValue
+        return first < count ? first..<min(first + stride, count) : nil
     }
 
     func fail(_ unit: Int) { failed.store(unit, ordering: .releasing) }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CheckpointImage
 import SystemPackage
 
 /// A piece of work: one page run of one image, or a piece of a hole.
@@ -28,27 +29,35 @@ struct LoadUnit: Sendable {
     /// Pages of it belong to newer images, which come afterwards.
     var isPartlyOld = false
 
-    enum Failure: Error { case checksum, notZero, io(Errno) }
+    enum Failure: Error {
+        case checksum, notZero, io(Errno), chunk(ImageError)
+        init(_ failure: ChainContent.Failure) {
+            switch failure {
+            case .io(let error): self = .io(error)
+            case .chunk(let error): self = .chunk(error)
+            }
+        }
+    }
 
     /// `bounce`: memory of this thread for a run.
-    func perform(_ descriptors: [Int32], _ parts: [Part], _ bounce: inout [UInt8]) throws(Failure) {
+    func perform(_ content: inout ChainContent, _ parts: [Part], _ bounce: inout [UInt8]) throws(Failure) {
         switch work {
         case .read:
-            do throws(Errno) { try Kernel.read(descriptors[image], into: staged, byteCount: byteCount, offset: fileOffset) } catch {
-                throw .io(error)
+            do throws(ChainContent.Failure) { try content.read(image, into: staged, byteCount: byteCount, offset: fileOffset) } catch {
+                throw Failure(error)
             }
             if Kernel.checksum(at: staged, byteCount: byteCount) != crc { throw .checksum }
         case .copy(let range):
             if bounce.count < Int(byteCount) { bounce = [UInt8](repeating: 0, count: Int(byteCount)) }
             let sum: UInt32
-            do throws(Errno) {
-                sum = try Kernel.withBytes(&bounce) { address throws(Errno) in
-                    try Kernel.read(descriptors[image], into: address, byteCount: byteCount, offset: fileOffset)
+            do throws(ChainContent.Failure) {
+                sum = try Kernel.withBytes(&bounce) { address throws(ChainContent.Failure) in
+                    try content.read(image, into: address, byteCount: byteCount, offset: fileOffset)
                     let sum = Kernel.checksum(at: address, byteCount: byteCount)
                     if sum == crc { for part in parts[range] { Kernel.copy(from: address + part.offset, to: part.staged, byteCount: part.byteCount) } }
                     return sum
                 }
-            } catch { throw .io(error) }
+            } catch { throw Failure(error) }
             if sum != crc { throw .checksum }
         case .check:
             if Kernel.checksum(at: staged, byteCount: byteCount) != crc { throw .checksum }
@@ -62,23 +71,32 @@ struct LoadUnit: Sendable {
 final class LoadJob: Sendable {
     private let units: [LoadUnit]
     private let parts: [LoadUnit.Part]
-    private let descriptors: [Int32]
-    private let counter = LoadCounter()
+    private let chain: ImageChain
+    private let counter: LoadCounter
 
-    init(units: [LoadUnit], parts: [LoadUnit.Part], descriptors: [Int32]) {
+    init(units: [LoadUnit], parts: [LoadUnit.Part], chain: ImageChain) {
         self.units = units
         self.parts = parts
-        self.descriptors = descriptors
+        self.chain = chain
+        counter = LoadCounter(stride: LoadJob.stride(units, chain))
+    }
+
+    /// A few neighbours at once: two threads seldom touch the same 2 MiB. Neighbours of a compressed image share chunks, which
+    /// only one thread should decompress: 8 MiB at once.
+    private static func stride(_ units: [LoadUnit], _ chain: ImageChain) -> Int {
+        guard chain.images.contains(where: \.isCompressed) else { return 4 }
+        let byteCount = units.reduce(1) { $0 + $1.byteCount }
+        return max(4, min(Int(UInt64(units.count) * (8 << 20) / byteCount), units.count / 8))
     }
 
     var failedUnit: Int? { counter.failedUnit }
 
     func work() {
         var bounce: [UInt8] = []
-        // A few neighbours at once: two threads seldom touch the same 2 MiB.
+        var content = ChainContent(chain)
         while let batch = counter.next(of: units.count) {
             for index in batch {
-                do throws(LoadUnit.Failure) { try units[index].perform(descriptors, parts, &bounce) } catch {
+                do throws(LoadUnit.Failure) { try units[index].perform(&content, parts, &bounce) } catch {
                     counter.fail(index)
                     return
                 }

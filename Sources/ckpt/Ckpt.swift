@@ -22,6 +22,7 @@ struct Ckpt: ParsableCommand {
             Diff.self,
             Debug.self,
             Check.self,
+            Sink.self,
         ])
 }
 

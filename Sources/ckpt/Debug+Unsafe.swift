@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import CheckpointCompression
 import CheckpointImage
 import Glibc
 import SystemPackage
 
 struct Debug: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Opens an image in gdb; a chain is folded for it to a temporary file.",
+        abstract: "Opens an image in gdb; a chain, or what is compressed, is folded for it to a temporary file.",
         discussion: """
             The file has no name and is gone when gdb ends; it is made in $TMPDIR, or /tmp. What follows -- is passed to gdb. The \
             exit status is gdb's.
@@ -20,8 +21,8 @@ struct Debug: ParsableCommand {
     func run() throws {
         let chain: ImageChain
         do throws(ImageError) {
-            chain = try ImageChain.open(FilePath(image))
-            if chain.isFull { throw start(chain, core: image) }
+            chain = try ImageChain.open(FilePath(image), decompressor: SystemDecompressor())
+            if chain.isFull && !chain.newest.isCompressed { throw start(chain, core: image) }
             // Safety: getenv's string is copied at once; nothing here changes the environment.
             let place = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
             var file = try OutputFile(for: FilePath(place).appending("ckpt-debug-\(getpid()).img"), identifier: chain.newest.ident.identifier)

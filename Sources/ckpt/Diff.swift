@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import CheckpointCompression
 import CheckpointImage
 import SystemPackage
 
@@ -43,7 +44,7 @@ struct Diff: ParsableCommand {
     }
 
     private func open(_ path: String) throws -> ImageChain {
-        do throws(ImageError) { return try ImageChain.open(FilePath(path)) } catch { throw failure(path, error) }
+        do throws(ImageError) { return try ImageChain.open(FilePath(path), decompressor: SystemDecompressor()) } catch { throw failure(path, error) }
     }
 
     private func document(_ old: ImageChain, _ new: ImageChain, _ rows: [Comparison.Row]) -> Json {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import CheckpointCompression
 import CheckpointImage
 import SystemPackage
 
@@ -19,7 +20,7 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         do throws(ImageError) {
-            let opened = try Image.open(FilePath(image))
+            let opened = try Image.open(FilePath(image), decompressor: SystemDecompressor())
             var findings = Judgement.judge(opened, host: HostFacts.current())
             var chain = [opened]
             do throws(ImageError) { chain = try ImageChain(opened).images } catch {
@@ -77,6 +78,11 @@ struct InspectedImage {
             ("Kernel", process.kernelRelease),
             ("Processor", "x86-64-v\(process.cpuLevel), \(process.xsaveByteCount) bytes of vector state"),
         ]
+        if let stored = image.storedByteCount {
+            let size = image.uncompressedByteCount
+            let ratio = stored > 0 ? (Double(size) / Double(stored)).withOneDigit : "-"
+            lines.insert(("Compressed", "\(image.compressionName), \(size.inUnits) stored in \(stored.inUnits) (\(ratio) : 1), \(image.chunks.count) chunks"), at: 6)
+        }
         if process.pauseNs > 0 { lines.insert(("Pause", process.pauseNs.inMilliseconds), at: 4) }
         let width = lines.map { $0.0.count }.max() ?? 0
         return lines.map { $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + $0.1.inOneLine }.joined(separator: "\n")

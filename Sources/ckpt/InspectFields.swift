@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import CheckpointCompression
 import CheckpointImage
 
 extension Image {
     /// Bytes of pages that are in this file.
     var contentByteCount: UInt64 { runs.reduce(0) { $0 + ($1.kind == .here ? $1.byteCount : 0) } }
+
+    /// Bytes of pages and blobs, before compression.
+    var uncompressedByteCount: UInt64 { blobs.reduce(contentByteCount) { $0 + $1.byteCount } }
+
+    /// How the chunks are stored; what could not be made smaller is not compressed.
+    var compressionName: String { chunks.lazy.map(\.compression).first { $0 != .none }?.name ?? "none" }
 
     func contentByteCount(of mapping: Mapping) -> UInt64 {
         runs(in: mapping).reduce(0) { $0 + ($1.kind == .here ? $1.byteCount : 0) }
@@ -95,6 +102,9 @@ extension InspectedImage {
             ("exit", .bool(ident.flags.contains(.exit))),
             ("file_bytes", .number(ident.fileByteCount)),
             ("page_bytes", .number(image.contentByteCount)),
+            ("compression", .string(image.compressionName)),
+            ("uncompressed_bytes", .number(image.uncompressedByteCount)),
+            ("stored_bytes", .number(image.storedByteCount ?? image.uncompressedByteCount)),
             ("process", .object([
                 ("pid", .integer(Int64(process.pid))), ("uid", .number(UInt64(process.uid))), ("gid", .number(UInt64(process.gid))),
                 ("umask", .string(process.umask.octal)), ("executable", .string(process.executable.string)),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import CheckpointCompression
 import CheckpointImage
 import SystemPackage
 
@@ -19,7 +20,7 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         do throws(ImageError) {
-            let chain = try ImageChain.open(FilePath(image)), opened = chain.newest
+            let chain = try ImageChain.open(FilePath(image), decompressor: SystemDecompressor()), opened = chain.newest
             try chain.verifyPages()
             if quiet { return }
             let pages = chain.images.reduce(0) { $0 + $1.contentByteCount }

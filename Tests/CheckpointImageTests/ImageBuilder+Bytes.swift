@@ -126,6 +126,12 @@ extension ImageBuilder {
         ident.put(Array(image[..<64]).span.crc32c(), at: 104)
         ident.put(Array(image[headersOffset..<notesOffset]).span.crc32c(), at: 108)
         ident.put(Array(image[(notesOffset + 124)...]).span.crc32c(), at: 112)
+        image.replaceSubrange(notesOffset..<notesOffset + 124, with: ident)
+        sealIdent(&image, notesOffset: notesOffset)
+    }
+
+    static func sealIdent(_ image: inout [UInt8], notesOffset: Int) {
+        var ident = Array(image[notesOffset..<notesOffset + 124])
         ident.put(UInt32(0), at: 120)
         ident.put(ident.span.crc32c(), at: 120)
         image.replaceSubrange(notesOffset..<notesOffset + 124, with: ident)

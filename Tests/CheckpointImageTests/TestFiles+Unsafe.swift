@@ -41,6 +41,13 @@ func bytes<T: BitwiseCopyable>(of value: T) -> [UInt8] {
     // Safety: read only, inside the closure; the structs of image.h have no padding.
     unsafe withUnsafeBytes(of: value) { unsafe Array($0) }
 }
+/// Fills the array from the start of the file.
+func read(_ file: FileDescriptor, into bytes: inout [UInt8]) throws {
+    // Safety: the buffer is the array's, which is held for the call.
+    let count = try unsafe bytes.withUnsafeMutableBytes { try unsafe file.read(fromAbsoluteOffset: 0, into: $0) }
+    bytes.removeLast(bytes.count - count)
+}
+func opened(_ file: TestPath) throws -> FileDescriptor { try FileDescriptor.open(file.path, .readWrite) }
 let isRoot = geteuid() == 0
 let isLongRun: Bool = unsafe getenv("CKPT_TEST_LONG") != nil
 

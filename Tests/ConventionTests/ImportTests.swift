@@ -4,16 +4,17 @@ import Testing
 /// The arrows of ARCHITECTURE.md.
 struct ImportTests {
     static let ours: Set<String> = [
-        "CheckpointKit", "CheckpointImage", "CheckpointRestart", "CheckpointMigration", "CheckpointPreload",
+        "CheckpointKit", "CheckpointImage", "CheckpointCompression", "CLZ4", "CZstd", "CheckpointRestart", "CheckpointMigration", "CheckpointPreload",
         "CCheckpointABI", "CCheckpointEngine", "CRestorer", "CCheckpointProcess", "CCheckpointProbe",
     ]
     static let arrows: [String: Set<String>] = [
-        "ckpt": ["CheckpointKit", "CheckpointRestart", "CheckpointImage", "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe"],
+        "ckpt": ["CheckpointKit", "CheckpointRestart", "CheckpointCompression", "CheckpointImage", "CCheckpointABI", "CCheckpointProcess", "CCheckpointProbe"],
         "ckpt-restart": ["CheckpointRestart", "CheckpointImage", "CCheckpointABI"],
-        "CheckpointRestart": ["CheckpointImage", "CRestorer", "CCheckpointABI"],
+        "CheckpointRestart": ["CheckpointCompression", "CheckpointImage", "CRestorer", "CCheckpointABI"],
         "CheckpointKit": ["CheckpointImage", "CCheckpointEngine", "CCheckpointProcess", "CCheckpointABI"],
         "CheckpointImage": ["CCheckpointABI"],
-        "CCheckpointEngine": [], "CCheckpointProcess": [], "CCheckpointProbe": [], "CRestorer": [],
+        "CheckpointCompression": ["CheckpointImage", "CLZ4", "CZstd"],
+        "CCheckpointEngine": [], "CCheckpointProcess": [], "CCheckpointProbe": [], "CRestorer": [], "CLZ4": [], "CZstd": [],
     ]
 
     /// The modules that a Swift file imports.

@@ -36,7 +36,7 @@ struct ckpt_plan {
     uint32_t chain_length;              // increments before the next full image; 0: every image is full
     uint32_t compression;               // enum ckpt_compression
     int32_t compression_level;
-    uint32_t reserved;
+    uint32_t sink_patience_ms;          // a sink that makes no progress for so long has failed; 0: a minute
     char sink_path[CKPT_PATH_BYTES];    // absolute path of the program that is run as sink; empty: the image is written directly
     char image_path[CKPT_PATH_BYTES];   // absolute
 };

@@ -55,6 +55,11 @@ void ckpt_thread_set_in_hook(_Bool is_in_hook);
 // Names the calling thread, as /proc/PID/task/TID/comm shows it.
 void ckpt_thread_set_name(const char *name);
 
+// Gives way to everybody else, for the whole process when it is called before other threads are made: lowest priority, any
+// processor that it may use. Returns how many those are.
+int32_t ckpt_process_make_humble(void);
+int32_t ckpt_process_count_processors(void); // that this process may use
+
 // The name that the program was called by, without its directory.
 const char *ckpt_invocation_name(void);
 
