@@ -3,7 +3,7 @@ import Glibc
 
 /// Starts a program that has nothing open but its standard streams, in this directory. (Foundation's Process leaves sockets of its
 /// own open in the child, which a restart would have to refuse.) Standard input is empty, standard error is the driver's.
-func spawn(_ path: String, _ arguments: [String], output: Int32) -> Int32? {
+func spawn(_ path: String, _ arguments: [String], variables: [String], output: Int32) -> Int32? {
     // Safety: the actions and the C strings live until posix_spawn has returned, and are released here.
     var actions = unsafe posix_spawn_file_actions_t()
     guard unsafe posix_spawn_file_actions_init(&actions) == 0 else { return nil }
@@ -12,8 +12,10 @@ func spawn(_ path: String, _ arguments: [String], output: Int32) -> Int32? {
     unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
     var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe words.forEach { unsafe free($0) } }
+    var environment = unsafe variables.map { unsafe strdup($0) } + [nil]
+    defer { unsafe environment.forEach { unsafe free($0) } }
     var pid: Int32 = 0
-    return unsafe posix_spawn(&pid, path, &actions, nil, &words, environ) == 0 ? pid : nil
+    return unsafe posix_spawn(&pid, path, &actions, nil, &words, &environment) == 0 ? pid : nil
 }
 
 /// A new pipe, closed in programs that are started.
