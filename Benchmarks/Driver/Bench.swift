@@ -47,7 +47,7 @@ import Foundation
                 let start = monotonic()
                 var section = try measurement.measure(in: place, effort: effort)
                 section.date = today
-                say("\(section.title) (\(section.name), \(Int((monotonic() - start) / 1e9)) s)\n\(section.text)\n\(section.table.text)")
+                say("\(section.title) (\(section.name), \(Int((monotonic() - start) / 1e9)) s)\n\(section.text.inLines)\n\(section.table.text)")
                 results.put(section, order: Self.measurements.map { $0.name })
                 // Kept at once: a run that is ended early has what it has.
                 try results.write(path)

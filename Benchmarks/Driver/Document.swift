@@ -22,7 +22,7 @@ struct Document {
             # What it costs
 
             Measured by `make bench`, which writes this page and its plots from `.build/bench.json`; `make bench ONLY=pause` measures a part anew.
-            \(results.machine.line). \(results.date).
+            \("\(results.machine.line). \(results.date).".inLines)
 
             Each figure is the median of the samples of one run; the interval encloses it with a probability of at least 95 % (sign test; of 7
             samples these are the least and the greatest). An aim is *reached* when the whole interval reaches it, *not reached* when none of it
@@ -31,7 +31,7 @@ struct Document {
 
             """]
         for section in results.sections {
-            parts.append("## \(section.title)\n\n\(section.text) (`make bench ONLY=\(section.name)`, \(section.date))\n\n\(section.table.markdown)")
+            parts.append("## \(section.title)\n\n\("\(section.text) (`make bench ONLY=\(section.name)`, \(section.date))".inLines)\n\n\(section.table.markdown)")
             if BarPlot(section) != nil { parts.append("![\(section.title)](performance/\(section.name).svg)\n") }
             if let curve = section.curve { parts.append("![\(curve.title)](performance/\(section.name)-curve.svg)\n") }
         }

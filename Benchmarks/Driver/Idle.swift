@@ -23,8 +23,8 @@ enum Idle: Measurement {
         }
         var section = Section(name: name, title: "An enabled program, while no checkpoint is taken", text: """
             \(effort.pairs) pairs of processes, interleaved: two children of one process, with the same code, heap and stack at the same places, of which one \
-            loads and enables the library, take turns on one processor in batches of some milliseconds. Each sample is the median of ten neighbouring \
-            batches' ratios.\(instructions.isEmpty ? " This machine does not count instructions." : "")
+            loads and enables the library, take turns on one processor in batches of some milliseconds. Each sample is the median of \
+            neighbouring batches' ratios.\(instructions.isEmpty ? " This machine does not count instructions." : "")
             """)
         for name in order {
             let nanoseconds = "\(Unit.nanoseconds.text((without[name] ?? []).median)) → \(Unit.nanoseconds.text((with[name] ?? []).median))"

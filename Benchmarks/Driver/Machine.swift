@@ -12,7 +12,7 @@ struct Machine: Codable {
         let lines = Machine.text("/proc/cpuinfo").split(separator: "\n")
         let model = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last.map(String.init) ?? "unknown processor"
         processor = model.trimmingCharacters(in: .whitespaces)
-        kernel = Machine.text("/proc/sys/kernel/osrelease").trimmingCharacters(in: .whitespacesAndNewlines)
+        kernel = Machine.text("/proc/sys/kernel/osrelease").prefix { $0.isNumber || $0 == "." }.description
         cores = ProcessInfo.processInfo.activeProcessorCount
         memoryGibibytes = Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824
         loadBefore = Machine.text("/proc/loadavg").split(separator: " ").prefix(1).joined()

@@ -17,12 +17,13 @@ enum Pause: Measurement {
             second, spread evenly. Tenth: every tenth page every 100 ms. All: page after page, as fast as one core can. The limit is memcpy of what was copied \
             in the freeze, or fork where a copy-on-write child was made.
             """)
+        let hasIncrements = try Increment.isThere(in: place)
         let sparseAims = [64: 2.0, 256: 2, 1024: 3, 4096: 6]
         for mebibytes in effort.pauseSizes {
-            section.rows += try measure(mebibytes, .sparse, aim: sparseAims[mebibytes].map { .below($0) }, in: place, effort: effort).rows
+            section.rows += try measure(mebibytes, .sparse, aim: sparseAims[mebibytes].map { .below($0) }, hasIncrements: hasIncrements, in: place, effort: effort).rows
         }
-        for mebibytes in effort.tenthSizes { section.rows += try measure(mebibytes, .tenth, aim: .below(10), in: place, effort: effort).rows }
-        let (rows, lines) = try measure(effort.large, .all, aim: .below(60), in: place, effort: effort)
+        for mebibytes in effort.tenthSizes { section.rows += try measure(mebibytes, .tenth, aim: .below(10), hasIncrements: hasIncrements, in: place, effort: effort).rows }
+        let (rows, lines) = try measure(effort.large, .all, aim: .below(60), hasIncrements: hasIncrements, in: place, effort: effort)
         section.rows += rows
         if !lines.isEmpty {
             section.curve = Section.Curve(title: "A checkpoint of \(size(effort.large)) that is written as fast as one core can", horizontal: "ms since the request",
@@ -31,10 +32,10 @@ enum Pause: Measurement {
         return section
     }
 
-    private static func measure(_ mebibytes: Int, _ mode: MemoryProgram.Mode, aim: Aim?, in place: Place, effort: Effort) throws
-        -> (rows: [Row], lines: [Section.Curve.Line]) {
+    private static func measure(_ mebibytes: Int, _ mode: MemoryProgram.Mode, aim: Aim?, hasIncrements: Bool, in place: Place, effort: Effort)
+        throws -> (rows: [Row], lines: [Section.Curve.Line]) {
         let title = "\(size(mebibytes)), \(mode.rawValue)"
-        var full: [Sample] = [], increments: [Sample] = []
+        var full: [Sample] = [], later: [Sample] = []
         var lines: [Section.Curve.Line] = []
         var limits: [String: Double] = [:]
         do {
@@ -52,12 +53,12 @@ enum Pause: Measurement {
                     try program.follow(until: end)
                     let pace = program.pace(before: start)
                     let sample = Sample(report: report, lost: program.lost(from: start, to: end, pace: pace))
-                    if number == 0 { full.append(sample) } else if report.isIncrement { increments.append(sample) }
+                    if number == 0 { full.append(sample) } else { later.append(sample) }
                     if turn == 0 && number < 2 && mode == .all {
                         let points = program.steps.filter { $0.end > start - 0.2e9 && $0.start < end }.map {
                             [($0.end - start) / 1e6, $0.work / ($0.end - $0.start) / pace * 100]
                         }
-                        lines.append(.init(label: number == 0 ? "first, full" : report.isIncrement ? "increment" : "second, full", points: points))
+                        lines.append(.init(label: number == 0 ? "the first" : "the second", points: points))
                     }
                 }
             }
@@ -66,9 +67,9 @@ enum Pause: Measurement {
         } catch let missing as NotThere {
             return ([Row(title, .milliseconds, notThere: missing.why, aim: aim)], [])
         }
-        let first = row("\(title): first, full", full, mebibytes, aim, limits)
-        let others = increments.isEmpty ? Row("\(title): increment", .milliseconds, notThere: "this version takes no increments", aim: aim)
-            : row("\(title): increment", increments, mebibytes, aim, limits)
+        let first = row("\(title): first", full, mebibytes, aim, limits)
+        let others = hasIncrements ? row("\(title): increments", later, mebibytes, aim, limits)
+            : Row("\(title): increments", .milliseconds, notThere: Increment.absence.why, aim: aim)
         return ([first, others], lines)
     }
 
@@ -77,6 +78,9 @@ enum Pause: Measurement {
         var more = ["lost \(Unit.milliseconds.text(samples.map { $0.lost / 1e6 }.median))",
                     "durable after \(Unit.milliseconds.text(reports.map { $0.durableNanoseconds / 1e6 }.median))",
                     "image \(Unit.mebibytes.text(reports.map { $0.fileByteCount / 1_048_576 }.median))"]
+        if reports.contains(where: \.isIncrement) && !reports.allSatisfy(\.isIncrement) {
+            more.append("increments \(reports.filter(\.isIncrement).count) of \(reports.count)")
+        }
         let rounds = reports.compactMap(\.rounds)
         if !rounds.isEmpty { more.append("rounds \(Int(rounds.median))") }
         let byChild = reports.compactMap(\.isByChild)

@@ -24,13 +24,17 @@ final class Program {
 
     deinit { kill() }
 
-    /// The next line; nil at the end.
+    /// The next line; nil at the end, and when nothing comes for five minutes.
     func line() -> String? {
         while true {
             if let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
                 let line = String(decoding: pending[pending.startIndex..<end], as: UTF8.self)
                 pending.removeSubrange(pending.startIndex...end)
                 return line
+            }
+            guard isReadable(output.fileDescriptor, within: 300) else {
+                kill()
+                return nil
             }
             let more = output.availableData
             if more.isEmpty { return nil }

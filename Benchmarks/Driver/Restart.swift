@@ -53,7 +53,7 @@ enum Restart: Measurement {
             do {
                 for _ in 0..<10 {
                     _ = try program.dirty()
-                    guard try program.save().isIncrement else { throw NotThere("this version takes no increments") }
+                    guard try program.save().isIncrement else { throw Increment.absence }
                 }
             } catch {
                 try? FileManager.default.removeItem(atPath: path[1])

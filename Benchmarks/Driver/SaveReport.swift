@@ -32,12 +32,9 @@ struct SaveReport {
         } else if json.keys.contains("parent") {
             isIncrement = json["parent"] is String
         } else {
-            isIncrement = try SaveReport.hasParent(image, in: place)
+            let inspected = try Program.output(place.program("ckpt"), ["inspect", "--json", image])
+            isIncrement = try SaveReport.object(inspected)["parent"] is String
         }
-    }
-
-    static func hasParent(_ image: String, in place: Place) throws -> Bool {
-        try object(Program.output(place.program("ckpt"), ["inspect", "--json", image]))["parent"] is String
     }
 
     private static func object(_ lines: [String]) throws -> [String: Any] {

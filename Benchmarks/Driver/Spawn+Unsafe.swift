@@ -27,6 +27,13 @@ func makePipe() -> (read: Int32, write: Int32)? {
     return (ends[0], ends[1])
 }
 
+/// Whether there is something to read, or the end, within some seconds.
+func isReadable(_ descriptor: Int32, within seconds: Int32) -> Bool {
+    var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    // Safety: poll reads and writes one record.
+    return unsafe poll(&wanted, 1, seconds * 1000) > 0
+}
+
 /// Waits for a child and returns its status as a shell would.
 func wait(for pid: Int32) -> Int32 {
     var status: Int32 = 0

@@ -15,6 +15,7 @@ enum Tracking: Measurement {
         ]
         for (word, title, aim) in kinds {
             section.rows += try rows(title, .microseconds, aim: aim) {
+                if try word != "none" && !Increment.isThere(in: place, tracker: word) { throw Increment.absence }
                 try place.clear()
                 try place.warm(effort.trackedPages / 128)
                 // The first checkpoint is a full one, and the memory was never tracked before it.
@@ -22,7 +23,6 @@ enum Tracking: Measurement {
                                                environment: ["CKPT_TRACKER": word, "CKPT_IMAGE": place.work + "/track.img"]).dropFirst()
                 let samples = lines.map { $0.split(separator: " ").compactMap { Double($0) } }
                 guard samples.allSatisfy({ $0.count == 3 }) else { throw Failure("track printed \(lines)") }
-                if try word != "none" && !SaveReport.hasParent(place.work + "/track.img", in: place) { throw NotThere("this version takes no increments") }
                 let bare = samples.map { $0[2] / 1000 }.median
                 return [Row(title, .microseconds, samples.map { ($0[0] - $0[1]) / 1000 }, aim: aim,
                             more: "a page already written: \(Unit.nanoseconds.text(samples.map { $0[1] }.median))", limit: "bare fault \(Unit.microseconds.text(bare))")]

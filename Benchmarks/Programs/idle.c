@@ -86,7 +86,7 @@ static const struct { const char *name; void (*operation)(long); long times; } o
     {"cpu", compute, 3000000}, {"malloc", allocate, 500000}, {"putc", put, 2000000}, {"getppid", ask, 40000}, {"read", read_some, 30000},
     {"write", write_some, 30000}, {"open", open_file, 5000}, {"mmap", map, 300}, {"signal", take_signal, 8000}, {"pthread_create", create_thread, 150},
 };
-enum { OPERATIONS = sizeof operations / sizeof *operations, BATCHES = 10 };
+enum { OPERATIONS = sizeof operations / sizeof *operations, BATCHES = 16 };
 
 struct result { double nanoseconds, instructions; };
 
