@@ -39,7 +39,8 @@ enum Computations: Measurement {
             Five computations of the kind that Libckpt's paper measured (Plank, Beck, Kingsley, Li, USENIX 1995), with 130 to 270 MiB. The extra time of a run with \
             \(effort.programCheckpoints) checkpoints against the run without any beside it, divided by their number: so the pause, the slowdown while the image is \
             written, and the tracking behind it; as overhead at one checkpoint in 10 minutes. Full: every image is full. Increments: the first, full one is \
-            taken before the clock starts. The circles are the paper's figures on its machines, without its means for “full” and with the best of them for the \
+            taken before the clock starts. Exclusion: scratch memory that is dead between two steps is left out, and checkpoints are \
+            deferred inside a step. The circles are the paper's figures on its machines, without its means for “full” and with the best of them for the \
             others. Each run's checksum, and that of a restart from its last image, is that of the undisturbed run.
             """)
         var missing: [String: String] = [:]

@@ -24,9 +24,9 @@ struct SaveReport {
         fileByteCount = file
         pauseNanoseconds = pause
         durableNanoseconds = durable
-        rounds = number("round_count", "rounds")
+        rounds = number("round_count")
         frozenByteCount = number("frozen_byte_count")
-        isByChild = number("by_child", "is_by_child").map { $0 != 0 }
+        isByChild = number("is_written_by_child").map { $0 != 0 }
         if let depth = number("depth") {
             isIncrement = depth > 0
         } else if json.keys.contains("parent") {

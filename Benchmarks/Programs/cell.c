@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // link: -O3
 // cell [SIZE [STEPS [exclude|check]]]: a cellular automaton (Conway's) on a torus of SIZE × SIZE cells of a byte, two generations.
-// Exclusion: the generation that is not the present one, in blocks of rows: see generations.h.
+// Exclusion: the second generation. Two steps are one, from the first generation to the first.
 #include "computation.h"
-#include "generations.h"
 
 static void live(const uint8_t *restrict above, const uint8_t *restrict row, const uint8_t *restrict below, uint8_t *restrict next, size_t size) {
 #define CELL(left, j, right) do { \
@@ -27,17 +26,17 @@ int main(int count, char **arguments) {
         now[i] = state % 3 == 0;
     }
     computation_enable();
-    generations_begin(next, size, size);
+    computation_dead(next, size * size);
     computation_ready();
-    for (long step = 0; step < computation_steps; step++) {
-        for (size_t i = 0; i < size; i++) {
-            generations_row(now, next, i, size, size);
-            live(now + (i + size - 1) % size * size, now + i * size, now + (i + 1) % size * size, next + i * size, size);
+    for (long step = 0; step < computation_steps; step += 2) {
+        computation_step_begins(next, size * size);
+        for (int half = 0; half < 2; half++) {
+            uint8_t *from = half == 0 ? now : next, *to = half == 0 ? next : now;
+            for (size_t i = 0; i < size; i++) {
+                live(from + (i + size - 1) % size * size, from + i * size, from + (i + 1) % size * size, to + i * size, size);
+            }
         }
-        generations_end(now, size, size);
-        uint8_t *last = now;
-        now = next;
-        next = last;
+        computation_step_ends();
     }
     return computation_end(computation_sum(1, now, size * size));
 }

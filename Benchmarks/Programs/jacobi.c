@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // link: -O3
 // jacobi [SIZE [STEPS [exclude|check]]]: dense Jacobi relaxation of a square plate of SIZE × SIZE numbers, two generations.
-// Exclusion: the generation that is not the present one, in blocks of rows: see generations.h.
+// Exclusion: the inner rows of the second generation. Two steps are one, from the first generation to the first.
 #include "computation.h"
-#include "generations.h"
 
 static void relax(const double *restrict above, const double *restrict row, const double *restrict below, double *restrict next, size_t size) {
     next[0] = row[0];
@@ -24,17 +23,15 @@ int main(int count, char **arguments) {
     }
     memcpy(next + (size - 1) * size, now + (size - 1) * size, row);
     computation_enable();
-    generations_begin(next, size, row);
+    computation_dead(next + size, (size - 2) * row);
     computation_ready();
-    for (long step = 0; step < computation_steps; step++) {
-        for (size_t i = 1; i < size - 1; i++) {
-            generations_row(now, next, i, size, row);
-            relax(now + (i - 1) * size, now + i * size, now + (i + 1) * size, next + i * size, size);
+    for (long step = 0; step < computation_steps; step += 2) {
+        computation_step_begins(next + size, (size - 2) * row);
+        for (int half = 0; half < 2; half++) {
+            double *from = half == 0 ? now : next, *to = half == 0 ? next : now;
+            for (size_t i = 1; i < size - 1; i++) relax(from + (i - 1) * size, from + i * size, from + (i + 1) * size, to + i * size, size);
         }
-        generations_end(now, size, row);
-        double *last = now;
-        now = next;
-        next = last;
+        computation_step_ends();
     }
     return computation_end(computation_sum(1, now, size * row));
 }

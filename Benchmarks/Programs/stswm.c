@@ -2,29 +2,17 @@
 // link: -O3 -lm
 // stswm [SIZE [STEPS [exclude|check]]]: shallow water on a doubly periodic grid of SIZE × SIZE points (Sadourny's scheme, leapfrog with
 // Robert's filter): six fields that stay, seven that live within one step.
-// Exclusion: of the seven, what is not yet written or no longer read in this step, in blocks of rows.
+// Exclusion: the seven.
 #include "computation.h"
 #include <math.h>
 
 enum { U, V, P, U_OLD, V_OLD, P_OLD, CU, CV, Z, H, U_NEW, V_NEW, P_NEW, FIELDS };
-#define BLOCK 128 // rows
 static const double dx = 1e5, dy = 1e5, filter = 0.001;
 static double dt = 90;
 static double *field[FIELDS];
 static size_t size;
 
 static double *row_of(int name, size_t i) { return field[name] + i * size; }
-// The inner blocks only: the first and the last row of a field are each other's neighbours, and stay.
-static int is_inner(size_t block) { return block > 0 && (block + 1) * BLOCK < size; }
-static void dead(int first, int last, size_t block) {
-    if (!is_inner(block)) return;
-    for (int name = first; name <= last; name++) computation_dead(row_of(name, block * BLOCK), BLOCK * size * sizeof(double));
-}
-static void needed(int first, int last, size_t block) {
-    if (!is_inner(block)) return;
-    for (int name = first; name <= last; name++) computation_needed(row_of(name, block * BLOCK), BLOCK * size * sizeof(double));
-}
-
 // `point` for each column j of row i with its neighbours: k, l before and behind it; m, n: the rows before and behind.
 #define ROWS(i) size_t m = ((i) + size - 1) % size, n = ((i) + 1) % size; (void)m, (void)n
 #define COLUMNS(point) do { \
@@ -80,7 +68,11 @@ int main(int count, char **arguments) {
     computation_arguments(count, arguments, 1600, 1150);
     size = computation_size;
     if (size < 3) return 64;
-    for (int name = 0; name < FIELDS; name++) field[name] = computation_array(size * size * sizeof(double));
+    // What lives within a step lies together: one range to exclude.
+    const size_t byte_count = size * size * sizeof(double), scratch_byte_count = (FIELDS - CU) * byte_count;
+    for (int name = U; name < CU; name++) field[name] = computation_array(byte_count);
+    field[CU] = computation_array(scratch_byte_count);
+    for (int name = CU + 1; name < FIELDS; name++) field[name] = field[name - 1] + size * size;
     const double turn = 2 * 3.14159265358979323846 / (double)size, amplitude = 1e6, wave = turn * (double)size;
     for (size_t i = 0; i < size; i++) {
         for (size_t j = 0; j < size; j++) {
@@ -92,24 +84,14 @@ int main(int count, char **arguments) {
     }
     for (int name = U; name <= P; name++) memcpy(field[name + U_OLD], field[name], size * size * sizeof(double));
     computation_enable();
-    for (size_t block = 0; block * BLOCK < size; block++) dead(CU, P_NEW, block);
+    computation_dead(field[CU], scratch_byte_count);
     computation_ready();
     for (long step = 0; step < computation_steps; step++) {
-        for (size_t i = 0; i < size; i++) {
-            if (i % BLOCK == 0) needed(CU, H, i / BLOCK);
-            fluxes(i);
-        }
-        for (size_t i = 0; i < size; i++) {
-            if (i % BLOCK == 0) needed(U_NEW, P_NEW, i / BLOCK);
-            // Row i reads the rows i - 1 to i + 1 of the fluxes: from the second row on, the block before is over.
-            if (i % BLOCK == 1 && i > BLOCK) dead(CU, H, i / BLOCK - 1);
-            advance(i, step == 0 ? dt : 2 * dt);
-        }
-        if (size % BLOCK == 1) dead(CU, H, size / BLOCK - 1);
-        for (size_t i = 0; i < size; i++) {
-            settle(i, step == 0);
-            if (i % BLOCK == BLOCK - 1) dead(U_NEW, P_NEW, i / BLOCK);
-        }
+        computation_step_begins(field[CU], scratch_byte_count);
+        for (size_t i = 0; i < size; i++) fluxes(i);
+        for (size_t i = 0; i < size; i++) advance(i, step == 0 ? dt : 2 * dt);
+        for (size_t i = 0; i < size; i++) settle(i, step == 0);
+        computation_step_ends();
     }
     uint64_t sum = 1;
     for (int name = U; name <= P_OLD; name++) sum = computation_sum(sum, field[name], size * size * sizeof(double));
