@@ -110,15 +110,24 @@ enum Computations: Measurement {
         }
         let start = monotonic()
         var run = Run(seconds: .nan, checksum: "")
+        var requested = 0.0, failure: (any Error)?
         for number in 0..<checkpoints {
             pause(seconds: (Double(number) + 0.5) / Double(checkpoints) * expected - (monotonic() - start) / 1e9)
-            run.reports.append(try SaveReport.save(program.pid, in: place))
+            requested = (monotonic() - start) / 1e9
+            do {
+                run.reports.append(try SaveReport.save(program.pid, in: place))
+            } catch {
+                failure = error
+                break
+            }
         }
         let (lines, status) = program.finish()
         for words in lines.map({ $0.split(separator: " ") }) where words.count == 2 {
             if words[0] == "checksum" { run.checksum = String(words[1]) }
             if words[0] == "seconds", let seconds = Double(words[1]) { run.seconds = seconds }
         }
+        // A run that was faster than expected has ended before its last checkpoint: it has fewer.
+        if let failure, run.reports.isEmpty || run.seconds > requested { throw failure }
         guard status == 0, run.seconds.isFinite, !run.checksum.isEmpty else { throw Failure("\(computation.name) ended with status \(status)") }
         return run
     }
