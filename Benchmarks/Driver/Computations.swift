@@ -74,6 +74,9 @@ enum Computations: Measurement {
                     if turn == effort.turns - 1, let image = result.reports.last?.image, try restart(image, in: place) != plain.checksum {
                         complaints[kind.title] = "a restart gave another checksum"
                     }
+                    if kind.excludes && result.reports.compactMap(\.excludedByteCount).allSatisfy({ $0 == 0 }) {
+                        throw NotThere("this version's images leave nothing out")
+                    }
                     extra[kind.title, default: []].append((result.seconds - plain.seconds) / Double(result.reports.count))
                     reports[kind.title, default: []] += result.reports
                 } catch let absence as NotThere {
@@ -90,8 +93,9 @@ enum Computations: Measurement {
             let seconds = extra[kind.title] ?? [], told = reports[kind.title] ?? []
             let bytes = told.map(\.fileByteCount).median
             let increments = kind.isIncremental ? ", increments \(told.filter(\.isIncrement).count) of \(told.count)" : ""
+            let excluded = kind.excludes ? ", left out \(Unit.mebibytes.text(told.compactMap(\.excludedByteCount).median / 1_048_576))" : ""
             let more = "\(Unit.milliseconds.text(seconds.median * 1000)) a checkpoint, its pause \(Unit.milliseconds.text(told.map { $0.pauseNanoseconds / 1e6 }.median)), "
-                + "image \(Unit.mebibytes.text(bytes / 1_048_576))" + increments
+                + "image \(Unit.mebibytes.text(bytes / 1_048_576))" + excluded + increments
             let limit = limits["memcpy"].map { "memcpy of it \(Unit.milliseconds.text($0 / 1e6 * bytes / (256 * 1_048_576)))" } ?? ""
             return Row(title, .percent, seconds.map { $0 / 600 * 100 }, aim: aim, more: more, limit: limit, reference: reference, complaint: complaints[kind.title])
         }

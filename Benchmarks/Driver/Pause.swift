@@ -82,12 +82,12 @@ enum Pause: Measurement {
             more.append("increments \(reports.filter(\.isIncrement).count) of \(reports.count)")
         }
         let rounds = reports.compactMap(\.rounds)
-        if !rounds.isEmpty { more.append("rounds \(Int(rounds.median))") }
+        if rounds.median > 0 { more.append("rounds \(Int(rounds.median))") }
         let byChild = reports.compactMap(\.isByChild)
         if byChild.contains(true) { more.append("by the copy-on-write child \(byChild.filter { $0 }.count) of \(byChild.count)") }
         var limit = "fork \(Unit.milliseconds.text((limits["fork"] ?? .nan) / 1e6))"
         let frozen = reports.compactMap(\.frozenByteCount)
-        if !frozen.isEmpty && !byChild.contains(true), let memcpy = limits["memcpy"] {
+        if frozen.median > 0 && !byChild.contains(true), let memcpy = limits["memcpy"] {
             limit = "memcpy of \(Unit.mebibytes.text(frozen.median / 1_048_576)): "
                 + Unit.milliseconds.text(memcpy / 1e6 * frozen.median / (Double(max(mebibytes, 64)) * 1_048_576))
         }

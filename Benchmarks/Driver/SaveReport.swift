@@ -7,7 +7,7 @@ struct SaveReport {
     let fileByteCount, pauseNanoseconds, durableNanoseconds: Double
     let isIncrement: Bool
     let isByChild: Bool?
-    let rounds, frozenByteCount: Double?
+    let rounds, frozenByteCount, excludedByteCount: Double?
 
     /// Asks for a checkpoint and waits until it is durable.
     static func save(_ pid: Int32, in place: Place) throws -> SaveReport {
@@ -26,6 +26,7 @@ struct SaveReport {
         durableNanoseconds = durable
         rounds = number("round_count")
         frozenByteCount = number("frozen_byte_count")
+        excludedByteCount = number("excluded_byte_count")
         isByChild = number("is_written_by_child").map { $0 != 0 }
         if let depth = number("depth") {
             isIncrement = depth > 0

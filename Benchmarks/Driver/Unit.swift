@@ -12,6 +12,7 @@ enum Unit: String, Codable {
     func digits(_ value: Double) -> String {
         guard value.isFinite else { return "–" }
         let places = switch abs(value) {
+        case 0: 0
         case 100...: 0
         case 10..<100: 1
         case 1..<10: 2
