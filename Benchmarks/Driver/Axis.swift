@@ -7,13 +7,14 @@ struct Axis {
     private let isLogarithmic: Bool
     private let start, end: Double
 
-    /// Logarithmic when all are positive and far apart.
+    /// Logarithmic when they are far apart, and none that is not positive is large: such a one lies at the low end then.
     init(_ values: [Double], from start: Double, to end: Double, mayBeLogarithmic: Bool = true) {
         let finite = values.filter(\.isFinite)
         let least = finite.min() ?? 0, greatest = finite.max() ?? 1
-        isLogarithmic = mayBeLogarithmic && least > 0 && greatest / least > 30
+        let leastPositive = max(finite.filter { $0 > 0 }.min() ?? 1, greatest / 1e5)
+        isLogarithmic = mayBeLogarithmic && greatest / leastPositive > 30 && -least < greatest / 30
         if isLogarithmic {
-            low = pow(10, floor(log10(least)))
+            low = pow(10, floor(log10(leastPositive)))
             high = pow(10, ceil(log10(greatest * 1.01)))
         } else {
             low = min(0, least)
@@ -39,7 +40,7 @@ struct Axis {
         }
         let rough = (high - low) / 5, unit = pow(10, floor(log10(rough)))
         let step = [1, 2, 5, 10].map { $0 * unit }.first { $0 >= rough } ?? rough
-        var value = ceil(low / step) * step, ticks: [(value: Double, place: Double)] = []
+        var value = ceil(low / step) * step + 0, ticks: [(value: Double, place: Double)] = []
         while value <= high && ticks.count < 20 {
             ticks.append((value, place(value)))
             value += step

@@ -50,5 +50,5 @@ struct BarPlot {
 
 extension Unit {
     /// For an axis.
-    func short(_ value: Double) -> String { String(format: "%g", (value * 1e6).rounded() / 1e6) }
+    func short(_ value: Double) -> String { String(format: "%g", (value * 1e6).rounded() / 1e6 + 0) }
 }

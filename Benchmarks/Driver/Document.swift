@@ -31,7 +31,7 @@ struct Document {
 
             """]
         for section in results.sections {
-            parts.append("## \(section.title)\n\n\("\(section.text) (`make bench ONLY=\(section.name)`, \(section.date))".inLines)\n\n\(section.table.markdown)")
+            parts.append("## \(section.title)\n\n\(section.text.inLines)\n\n`make bench ONLY=\(section.name)`, \(section.date):\n\n\(section.table.markdown)")
             if BarPlot(section) != nil { parts.append("![\(section.title)](performance/\(section.name).svg)\n") }
             if let curve = section.curve { parts.append("![\(curve.title)](performance/\(section.name)-curve.svg)\n") }
         }
