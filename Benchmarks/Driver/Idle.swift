@@ -7,8 +7,8 @@ enum Idle: Measurement {
     static func measure(in place: Place, effort: Effort) throws -> Section {
         var order: [String] = []
         var costs: [String: [Double]] = [:], without: [String: [Double]] = [:], with: [String: [Double]] = [:], instructions: [String: [Double]] = [:]
-        for _ in 0..<effort.pairs {
-            for line in try Program.output(place.benchmark("idle"), [place.library]) {
+        for turn in 0..<effort.pairs {
+            for line in try Program.output(place.benchmark("idle"), [place.library, "\(turn)"]) {
                 let words = line.split(separator: " ")
                 guard words.count == 5, let first = Double(words[1]), let second = Double(words[2]), let ratio = Double(words[3]) else {
                     throw Failure("idle printed \(line)")
@@ -22,8 +22,8 @@ enum Idle: Measurement {
             }
         }
         var section = Section(name: name, title: "An enabled program, while no checkpoint is taken", text: """
-            \(effort.pairs) pairs of processes, interleaved: two children of one process, with the same code, heap and stack at the same places, of which one \
-            loads and enables the library, take turns on one processor in batches of some milliseconds. Each sample is the median of \
+            \(effort.pairs) pairs of processes, interleaved: two children of one process, with the same code at the same places, of which one \
+            (the other one each time) loads and enables the library, take turns on one processor in batches of some milliseconds. Each sample is the median of \
             neighbouring batches' ratios.\(instructions.isEmpty ? " This machine does not count instructions." : "")
             """)
         for name in order {

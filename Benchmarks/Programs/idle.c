@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // link: alone -ldl
-// idle LIBRARY: what an enabled program pays while no checkpoint is taken. Two children of one process, so with the same code, stack and
+// idle LIBRARY TURN: what an enabled program pays while no checkpoint is taken. Two children of one process, so with the same code, stack and
 // heap at the same places, of which one loads the library and enables it, do the same operations in turn, in short batches on one
-// processor. Prints one line for each operation: its name, nanoseconds without and with, the median of the neighbours' ratios, and
+// processor. Which of the two it is changes with TURN, and each begins its heap at a place of its own, by chance: what order and places do
+// is noise then, and no bias. Prints one line for each operation: its name, nanoseconds without and with, the median of the neighbours' ratios, and
 // the ratio of the instructions, or - where the machine does not count them.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -109,6 +110,9 @@ static void serve(int input, int output, const char *path) {
         int (*enable)(const void *) = library ? (int (*)(const void *))dlsym(library, "ckpt_enable") : NULL;
         if (enable == NULL || enable(NULL) != 0) fprintf(stderr, "idle: the library cannot be enabled\n"), _exit(1);
     }
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    sink = malloc((size_t)(time.tv_nsec * 2654435761u >> 7 & 0xff0) + 16) != NULL;
     struct perf_event_attr attributes = {.type = PERF_TYPE_HARDWARE, .size = sizeof attributes, .config = PERF_COUNT_HW_INSTRUCTIONS};
     int counter = (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
     if (counter < 0) {
@@ -133,7 +137,8 @@ static double median(double *values, int count) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 2) return 64;
+    if (count != 3) return 64;
+    int enabled = atoi(arguments[2]) & 1;
     null_stream = fopen("/dev/null", "w");
     null_file = open("/dev/null", O_WRONLY);
     zero_file = open("/dev/zero", O_RDONLY);
@@ -156,7 +161,7 @@ int main(int count, char **arguments) {
         if (children[i] == 0) {
             close(input[1]), close(output[0]);
             if (i == 1) close(to[0]), close(from[0]);
-            serve(input[0], output[1], i == 1 ? arguments[1] : NULL);
+            serve(input[0], output[1], i == enabled ? arguments[1] : NULL);
         }
         close(input[0]), close(output[1]);
         to[i] = input[1], from[i] = output[0];
@@ -170,8 +175,9 @@ int main(int count, char **arguments) {
             struct result results[2];
             for (int turn = 0; turn < 2; turn++) {
                 int side = turn ^ (batch & 1);
-                if (write(to[side], &operation, sizeof operation) != sizeof operation
-                    || read(from[side], &results[side], sizeof *results) != sizeof *results) status = 1;
+                int child = side == 1 ? enabled : !enabled;
+                if (write(to[child], &operation, sizeof operation) != sizeof operation
+                    || read(from[child], &results[side], sizeof *results) != sizeof *results) status = 1;
             }
             if (batch < 0 || status != 0) continue;
             ratios[batch] = results[1].nanoseconds / results[0].nanoseconds;
