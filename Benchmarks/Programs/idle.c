@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 static volatile double sink;
+static void *volatile place;
 static FILE *null_stream;
 static int null_file, zero_file;
 
@@ -112,7 +113,7 @@ static void serve(int input, int output, const char *path) {
     }
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    sink = malloc((size_t)(time.tv_nsec * 2654435761u >> 7 & 0xff0) + 16) != NULL;
+    place = malloc((size_t)(time.tv_nsec * 2654435761u >> 7 & 0xff0) + 16);
     struct perf_event_attr attributes = {.type = PERF_TYPE_HARDWARE, .size = sizeof attributes, .config = PERF_COUNT_HW_INSTRUCTIONS};
     int counter = (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
     if (counter < 0) {
