@@ -55,6 +55,7 @@ enum Computations: Measurement {
         do { try place.requires(disk: 3072, memory: 2048) } catch let missing as NotThere {
             return [Row(computation.title, .percent, notThere: missing.why, aim: aim)]
         }
+        note("\(computation.title)")
         try place.warm(512)
         let probe = try run(computation, steps: computation.steps, in: place)
         let steps = max(1, Int((effort.programSeconds * Double(computation.steps) / probe.seconds).rounded()))

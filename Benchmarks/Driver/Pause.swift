@@ -40,6 +40,7 @@ enum Pause: Measurement {
         var limits: [String: Double] = [:]
         do {
             try place.requires(disk: mebibytes * 4 + 1024, memory: mebibytes * 2 + 1024)
+            note("the pause, \(title)")
             try place.warm(mebibytes / 2)
             for turn in 0..<effort.turns {
                 try place.clear()

@@ -76,5 +76,8 @@ func monotonic() -> Double { Double(DispatchTime.now().uptimeNanoseconds) }
 
 func pause(seconds: Double) { if seconds > 0 { Thread.sleep(forTimeInterval: seconds) } }
 
+/// What is going on, for those who wait.
+func note(_ text: String) { FileHandle.standardError.write(Data(("bench: " + text + " …\n").utf8)) }
+
 /// A line at once, also when the output is no terminal.
 func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }

@@ -67,6 +67,7 @@ enum Restart: Measurement {
     private static func measure(_ image: Image, in place: Place, effort: Effort) throws -> [Row] {
         var eager: [Double] = [], lazy: [Double] = [], whole: [Double] = [], copies: [Double] = []
         var complaint: String?
+        note("a restart, \(image.title)")
         var hasLazy = true
         // The first turn warms the caches, and compares.
         for turn in 0...effort.turns {
