@@ -37,11 +37,11 @@ check: setup-test programs-and-tests ## The conventions, checked on the tree its
 soak: setup-test programs-and-tests fixtures ## The end-to-end table 50 times and 200 random rounds over the examples (hours)
 	Scripts/soak
 
-bench: setup-bench ## Pause, throughput, restart and idle cost as a table; JSON in .build/bench.json
+bench: setup-bench ## What everything costs: tables, JSON (.build/bench.json), Documentation/performance.md; ONLY=pause,idle: parts
 	$(SWIFT_BUILD)
 	$(MAKE) --no-print-directory stage
 	$(MAKE) --no-print-directory c-benchmarks
-	$(BIN)/checkpoint-bench
+	$(BIN)/checkpoint-bench $(if $(ONLY),--only $(ONLY))
 
 docs: setup-build ## Where the documentation is, and the texts of --help as files in .build/docs
 	$(SWIFT_BUILD)
@@ -98,5 +98,5 @@ define compile
 endef
 .build/examples/%: Examples/FromC/%.c $(LIBRARY)
 	$(compile)
-.build/benchmarks/%: Benchmarks/Programs/%.c $(LIBRARY)
+.build/benchmarks/%: Benchmarks/Programs/%.c $(wildcard Benchmarks/Programs/*.h) $(LIBRARY)
 	$(compile)

@@ -1,65 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
-// checkpoint-bench [--quick]: measures what a checkpoint, a restart and an idle enabled program cost. `make bench` runs it.
+// checkpoint-bench [--only NAME,…] [--quick]: measures what everything costs. `make bench` runs it. --quick shows in two minutes that all of it
+// works; its figures say little and go into no document.
 import Foundation
 
 @main struct Bench {
+    private static var measurements: [any Measurement.Type] {
+        [Limits.self, Idle.self, Tracking.self, Pause.self, Throughput.self, Increment.self, Computations.self, Restart.self]
+    }
+
     static func main() {
+        var words = CommandLine.arguments.dropFirst(), isQuick = false, wanted: [String]?
+        while let word = words.popFirst() {
+            switch word {
+            case "--quick": isQuick = true
+            case "--only":
+                guard let names = words.popFirst() else { usage("--only needs names") }
+                wanted = names.split(separator: ",").map(String.init)
+            default: usage("\(word) is no option")
+            }
+        }
+        let names = measurements.map { $0.name }
+        for name in wanted ?? [] where !names.contains(name) { usage("there is no measurement \(name)") }
         do {
             let place = try Place()
             defer { place.remove() }
-            try measure(in: place, isQuick: CommandLine.arguments.contains("--quick"))
+            let isGood = try run(measurements.filter { wanted?.contains($0.name) ?? true }, in: place, isQuick: isQuick)
+            if !isGood {
+                place.remove()
+                exit(1)
+            }
         } catch {
-            FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
+            complain("bench: \(error)")
             exit(1)
         }
     }
 
-    private static func measure(in place: Place, isQuick: Bool) throws {
-        let measurements = Measurements(place: place, turns: isQuick ? 3 : 7)
-        let sizes = isQuick ? [1, 64] : [1, 64, 256, 1024]
-
-        var results = Results()
-        results.kernel = (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)) ?? ""
-        results.cores = ProcessInfo.processInfo.activeProcessorCount
-        results.date = Date.now.ISO8601Format()
-        say("bench: kernel \(results.kernel), \(results.cores) cores; medians of \(measurements.turns)\n")
-
-        say("Checkpoint of a program in C that writes a tenth of its pages every 100 ms, beside dd conv=fsync of the image")
-        for size in sizes { results.checkpoints.append(try measurements.checkpoint(size)) }
-        var table = Table("memory", "pause", "durable after", "image", "resident", "throughput", "dd", "of dd", "aim: 80 %")
-        for row in results.checkpoints {
-            table.add("\(row.mebibytes) MiB", number(row.pauseMilliseconds, 2) + " ms", number(row.durableMilliseconds) + " ms",
-                      number(row.imageMebibytes) + " MiB", number(row.residentMebibytes) + " MiB", number(row.mebibytesPerSecond, 0) + " MiB/s",
-                      number(row.ddMebibytesPerSecond, 0) + " MiB/s", number(row.ratioToDd * 100, 0) + " %", verdict(row.ratioToDd >= 0.8))
-        }
-        say(table.text)
-
-        say("Restart, warm: execution of ckpt-restart to the first instruction, beside memcpy of the same size")
-        for size in sizes { results.restarts.append(try measurements.restart(size)) }
-        table = Table("memory", "restart", "memcpy", "ratio", "aim", "reached")
-        for row in results.restarts {
-            let (aim, isReached) = switch row.mebibytes {
-            case 1: ("10 ms", row.milliseconds <= 10)
-            case 1024: ("1.5 × memcpy", row.ratio <= 1.5)
-            default: ("", true)
+    private static func run(_ measurements: [any Measurement.Type], in place: Place, isQuick: Bool) throws -> Bool {
+        let effort = isQuick ? Effort.quick : Effort(), path = place.build + (isQuick ? "/bench-quick.json" : "/bench.json")
+        var results = Results.read(path) ?? Results(machine: Machine(imagesIn: place.work))
+        results.machine = Machine(imagesIn: place.work)
+        results.date = today
+        say("bench: \(results.machine.line)\n")
+        var isGood = true
+        for measurement in measurements {
+            do {
+                let start = monotonic()
+                var section = try measurement.measure(in: place, effort: effort)
+                section.date = today
+                say("\(section.title) (\(section.name), \(Int((monotonic() - start) / 1e9)) s)\n\(section.text.inLines)\n\(section.table.text)")
+                results.put(section, order: Self.measurements.map { $0.name })
+                // Kept at once: a run that is ended early has what it has.
+                try results.write(path)
+                if section.rows.contains(where: { $0.complaint != nil }) { isGood = false }
+            } catch {
+                isGood = false
+                complain("bench: \(measurement.name): \(error)")
             }
-            table.add("\(row.mebibytes) MiB", number(row.milliseconds) + " ms", number(row.memcpyMilliseconds, 2) + " ms", number(row.ratio, 2), aim,
-                      aim.isEmpty ? "" : verdict(isReached))
         }
-        say(table.text)
+        guard !isQuick, let written = Results.read(path) else { return isGood }
+        try Document(results: written).write(root: place.root)
+        say("JSON: .build/bench.json; Documentation/performance.md and its plots are made from it")
+        return isGood
+    }
 
-        let pairs = isQuick ? 15 : 41
-        say("Idle cost of an enabled program, \(pairs) interleaved pairs: median of the pairs' ratios and its 95 % interval")
-        results.idle = try measurements.idle(pairs: pairs)
-        table = Table("operation", "without", "enabled", "cost", "95 % interval", "aim: < 0.5 %")
-        for row in results.idle {
-            table.add(row.operation, number(row.withoutNanoseconds, 2) + " ns", number(row.withNanoseconds, 2) + " ns", number(row.costPercent, 2) + " %",
-                      number(row.lowPercent, 2) + " … " + number(row.highPercent, 2) + " %",
-                      row.highPercent < 0.5 ? "yes" : row.lowPercent < 0.5 ? "not shown" : "NO")
-        }
-        say(table.text)
-
-        try results.json.write(to: URL(fileURLWithPath: place.build + "/bench.json"))
-        say("JSON: .build/bench.json")
+    private static var today: String { String(Date.now.ISO8601Format().prefix(10)) }
+    private static func complain(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    private static func usage(_ text: String) -> Never {
+        complain("bench: \(text)\nusage: checkpoint-bench [--only \(measurements.map { $0.name }.joined(separator: ","))] [--quick]")
+        exit(64)
     }
 }

@@ -3,7 +3,7 @@ import Glibc
 
 /// Starts a program that has nothing open but its standard streams, in this directory. (Foundation's Process leaves sockets of its
 /// own open in the child, which a restart would have to refuse.) Standard input is empty, standard error is the driver's.
-func spawn(_ path: String, _ arguments: [String], output: Int32) -> Int32? {
+func spawn(_ path: String, _ arguments: [String], variables: [String], output: Int32) -> Int32? {
     // Safety: the actions and the C strings live until posix_spawn has returned, and are released here.
     var actions = unsafe posix_spawn_file_actions_t()
     guard unsafe posix_spawn_file_actions_init(&actions) == 0 else { return nil }
@@ -12,8 +12,10 @@ func spawn(_ path: String, _ arguments: [String], output: Int32) -> Int32? {
     unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
     var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe words.forEach { unsafe free($0) } }
+    var environment = unsafe variables.map { unsafe strdup($0) } + [nil]
+    defer { unsafe environment.forEach { unsafe free($0) } }
     var pid: Int32 = 0
-    return unsafe posix_spawn(&pid, path, &actions, nil, &words, environ) == 0 ? pid : nil
+    return unsafe posix_spawn(&pid, path, &actions, nil, &words, &environment) == 0 ? pid : nil
 }
 
 /// A new pipe, closed in programs that are started.
@@ -23,6 +25,13 @@ func makePipe() -> (read: Int32, write: Int32)? {
     guard unsafe pipe(&ends) == 0 else { return nil }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     return (ends[0], ends[1])
+}
+
+/// Whether there is something to read, or the end, within some seconds.
+func isReadable(_ descriptor: Int32, within seconds: Int32) -> Bool {
+    var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    // Safety: poll reads and writes one record.
+    return unsafe poll(&wanted, 1, seconds * 1000) > 0
 }
 
 /// Waits for a child and returns its status as a shell would.
