@@ -76,6 +76,7 @@ int ckpt_sink_start(struct ckpt_checkpoint *c) {
     // The sink writes pieces of any size; its description of the file is the scribe's too.
     if (c->direct) ckpt_call(__NR_fcntl, c->output, 4 /* F_SETFL */, 2 /* O_RDWR */);
     c->direct = 0;
+    c->append_only = 1; // what was sent is compressed by now
     // Kernel: exec makes SIGCHLD the exit signal. Were it ignored, as the program may have set it, the kernel would reap the
     // sink, and its id might be another's when it is ended.
     const struct ckpt_kernel_action by_default = {0, 0, 0, 0};

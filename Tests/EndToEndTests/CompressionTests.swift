@@ -182,7 +182,7 @@ import Testing
 
     @Test(.enabled(if: Workshop.isFull, "it takes a minute; CKPT_TEST_FULL=1 runs it"))
     func `a sink that stalls is ended after a minute, and the program goes on`() throws {
-        let run = try start(Fixture("heap"), compress: "zstd:19")
+        let run = try start(Fixture("heap"), compress: "zstd")
         try run.explain {
             let id = run.child?.id ?? 0
             try run.checkpoint(.save)
