@@ -30,6 +30,9 @@ struct LoadUnit: Sendable {
 
     enum Failure: Error { case checksum, notZero, io(Errno) }
 
+    /// Whether what was read is what was written.
+    func isRight() -> Bool { Kernel.checksum(at: staged, byteCount: byteCount) == crc }
+
     /// `bounce`: memory of this thread for a run.
     func perform(_ descriptors: [Int32], _ parts: [Part], _ bounce: inout [UInt8]) throws(Failure) {
         switch work {
@@ -54,35 +57,6 @@ struct LoadUnit: Sendable {
             if Kernel.checksum(at: staged, byteCount: byteCount) != crc { throw .checksum }
         case .zero:
             if !Kernel.isZero(at: staged, byteCount: byteCount) { throw .notZero }
-        }
-    }
-}
-
-/// Units that several threads work off.
-final class LoadJob: Sendable {
-    private let units: [LoadUnit]
-    private let parts: [LoadUnit.Part]
-    private let descriptors: [Int32]
-    private let counter = LoadCounter()
-
-    init(units: [LoadUnit], parts: [LoadUnit.Part], descriptors: [Int32]) {
-        self.units = units
-        self.parts = parts
-        self.descriptors = descriptors
-    }
-
-    var failedUnit: Int? { counter.failedUnit }
-
-    func work() {
-        var bounce: [UInt8] = []
-        // A few neighbours at once: two threads seldom touch the same 2 MiB.
-        while let batch = counter.next(of: units.count) {
-            for index in batch {
-                do throws(LoadUnit.Failure) { try units[index].perform(descriptors, parts, &bounce) } catch {
-                    counter.fail(index)
-                    return
-                }
-            }
         }
     }
 }

@@ -30,6 +30,8 @@ struct FoldCommand: ParsableCommand {
             try checkOutput(chain)
             let file = try OutputFile(for: FilePath(output), identifier: chain.newest.ident.identifier)
             try Fold.write(chain, to: file)
+            // A program that runs may have taken its next checkpoint meanwhile.
+            try checkOutput(chain)
             try file.commit()
             if quiet { return }
             let folded = try Image.open(FilePath(output))
