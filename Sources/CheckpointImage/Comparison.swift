@@ -33,7 +33,7 @@ package struct Comparison: Sendable {
     }
 
     private static func state(of mapping: Mapping, in others: [Mapping], otherwise: State) -> State {
-        let overlapping = others.filter { $0.start < mapping.end && mapping.start < $0.end && $0.kind == mapping.kind }
+        let overlapping = others.filter { $0.start < mapping.end && mapping.start < $0.end }
         guard let first = overlapping.first else { return otherwise }
         return overlapping.count == 1 && first.addresses == mapping.addresses ? .same : .resized
     }

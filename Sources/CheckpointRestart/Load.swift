@@ -163,7 +163,8 @@ struct Load {
             let phase = units.filter { $0.isDense == isDense }
             let old = phase.filter(\.isPartlyOld)
             for image in chain.images.indices.reversed() where !old.isEmpty { try perform(old.filter { $0.image == image }) }
-            try perform(phase.filter { !$0.isPartlyOld })
+            // In the order of the files: an increment has its pages one behind the other there.
+            try perform(phase.filter { !$0.isPartlyOld }.sorted { ($1.image, $0.fileOffset) < ($0.image, $1.fileOffset) })
         }
     }
 

@@ -39,6 +39,9 @@ struct LoadUnit: Sendable {
         }
     }
 
+    /// Whether what was read is what was written.
+    func isRight() -> Bool { Kernel.checksum(at: staged, byteCount: byteCount) == crc }
+
     /// `bounce`: memory of this thread for a run.
     func perform(_ content: inout ChainContent, _ parts: [Part], _ bounce: inout [UInt8]) throws(Failure) {
         switch work {
@@ -63,44 +66,6 @@ struct LoadUnit: Sendable {
             if Kernel.checksum(at: staged, byteCount: byteCount) != crc { throw .checksum }
         case .zero:
             if !Kernel.isZero(at: staged, byteCount: byteCount) { throw .notZero }
-        }
-    }
-}
-
-/// Units that several threads work off.
-final class LoadJob: Sendable {
-    private let units: [LoadUnit]
-    private let parts: [LoadUnit.Part]
-    private let chain: ImageChain
-    private let counter: LoadCounter
-
-    init(units: [LoadUnit], parts: [LoadUnit.Part], chain: ImageChain) {
-        self.units = units
-        self.parts = parts
-        self.chain = chain
-        counter = LoadCounter(stride: LoadJob.stride(units, chain))
-    }
-
-    /// A few neighbours at once: two threads seldom touch the same 2 MiB. Neighbours of a compressed image share chunks, which
-    /// only one thread should decompress: 8 MiB at once.
-    private static func stride(_ units: [LoadUnit], _ chain: ImageChain) -> Int {
-        guard chain.images.contains(where: \.isCompressed) else { return 4 }
-        let byteCount = units.reduce(1) { $0 + $1.byteCount }
-        return max(4, min(Int(UInt64(units.count) * (8 << 20) / byteCount), units.count / 8))
-    }
-
-    var failedUnit: Int? { counter.failedUnit }
-
-    func work() {
-        var bounce: [UInt8] = []
-        var content = ChainContent(chain)
-        while let batch = counter.next(of: units.count) {
-            for index in batch {
-                do throws(LoadUnit.Failure) { try units[index].perform(&content, parts, &bounce) } catch {
-                    counter.fail(index)
-                    return
-                }
-            }
         }
     }
 }

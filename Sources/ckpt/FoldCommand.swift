@@ -47,6 +47,8 @@ struct FoldCommand: ParsableCommand {
             } else {
                 try Fold.write(chain, to: file)
             }
+            // A program that runs may have taken its next checkpoint meanwhile.
+            try checkOutput(chain)
             try file.commit()
             if quiet { return }
             let folded = try Image.open(FilePath(output), decompressor: SystemDecompressor())
