@@ -66,7 +66,9 @@ let package = Package(
             "CCheckpointABI", "CheckpointImage",
             .product(name: "SystemPackage", package: "swift-system"),
         ], swiftSettings: strict),
-        .testTarget(name: "CheckpointKitTests", dependencies: ["CCheckpointABI", "CheckpointKit"], swiftSettings: strict),
+        // The engine's private side, for tests in process.
+        .target(name: "CEngineView", dependencies: ["CCheckpointEngine"], path: "Tests/CEngineView", cSettings: [.headerSearchPath("../../include")]),
+        .testTarget(name: "CheckpointKitTests", dependencies: ["CCheckpointABI", "CEngineView", "CheckpointKit"], swiftSettings: strict),
         // Examples.
         .executableTarget(name: "Neighbours", dependencies: ["CheckpointKit"], path: "Examples/Neighbours", swiftSettings: strict),
         .executableTarget(name: "HelloCheckpoint", dependencies: ["CheckpointKit"], path: "Examples/HelloCheckpoint", swiftSettings: strict),

@@ -27,7 +27,8 @@ extern "C" {
     X(CKPT_EIO, -7, "the image could not be written") \
     X(CKPT_ESYSTEM, -8, "a system call failed") \
     X(CKPT_EUNSUPPORTED, -9, "this kernel or processor lacks what is needed") \
-    X(CKPT_EDISABLED, -10, "checkpoints are switched off by CKPT_DISABLE")
+    X(CKPT_EDISABLED, -10, "checkpoints are switched off by CKPT_DISABLE") \
+    X(CKPT_EFULL, -11, "too many ranges of memory are excluded")
 
 enum {
 #define X(name, value, text) name = value,
@@ -39,8 +40,10 @@ enum {
 #define CKPT_RESTARTED 1
 #define CKPT_CANCELLED 2
 #define CKPT_FAILED 3
+#define CKPT_TOO_SOON 4
 
 // Settings of ckpt_enable. Initialise with ckpt_config_init; the CKPT_ environment variables win over what is set here.
+// What is text has the words of its variable; NULL is the default. A duration is a number of seconds, or has ms, s, m or h.
 typedef struct ckpt_config {
     size_t size;                // sizeof(struct ckpt_config): set by ckpt_config_init
     const char *image;          // path of the newest image; NULL: ./<program>.img
@@ -49,19 +52,43 @@ typedef struct ckpt_config {
     int exit_status;            // of checkpoint-and-exit; 0: 85
     int generations;            // complete older checkpoints kept; -1: 1
     int verbose;                // 1: one line on standard error for each checkpoint
+    // Since 0.2.0. A program that was compiled before has a smaller size, and gets the defaults.
+    const char *interval;       // CKPT_EVERY: periodic checkpoints, a duration or "auto:MTBF" ("auto:24h"); NULL: none
+    const char *minimum_interval; // CKPT_MIN_INTERVAL: a request sooner after the last image is too soon; NULL: 0
+    const char *tracker;        // CKPT_TRACKER: "auto", "uffd", "mprotect", "none": how written pages are found
+    const char *pause_budget;   // CKPT_PAUSE: how long the program may stand still; NULL: "5ms"
+    const char *compression;    // CKPT_COMPRESS: "none", "lz4", "zstd", "zstd:LEVEL" (1 to 22)
+    const char *disk_limit;     // CKPT_DISK_LIMIT: of all images, in bytes or with K, M, G, T (powers of 1024); NULL: none
+    int chain_length;           // CKPT_CHAIN: increments before the next full image; -1: 16
+    int trim_heap;              // CKPT_TRIM_HEAP: 1: free heap is given back before each checkpoint; costs a thread
 } ckpt_config;
 
+// Every field its default. The macro says how large the caller's struct is. The function of that name is there for programs
+// that were compiled before 0.2.0 and knows the fields up to `verbose`: other languages call ckpt_config_init_sized.
 void ckpt_config_init(ckpt_config *config);
+void ckpt_config_init_sized(ckpt_config *config, size_t size);
+#define ckpt_config_init(config) ckpt_config_init_sized((config), sizeof(ckpt_config))
 
 // Arms the process. NULL: defaults. Once more: new settings.
 int ckpt_enable(const ckpt_config *config);
 // Gives the signal back; leaves no trace.
 int ckpt_disable(void);
-// Takes a checkpoint and returns when it is durable: CKPT_SAVED here, CKPT_RESTARTED in every process made from the image.
+// Takes a checkpoint and returns when it is durable: CKPT_SAVED here, CKPT_RESTARTED in every process made from the image;
+// CKPT_TOO_SOON when the minimum interval is not over, and nothing was done.
 int ckpt_now(void);
 // No checkpoint starts while any thread is inside; nests. A request made meanwhile is taken when the last leaves.
 int ckpt_defer_begin(void);
 int ckpt_defer_end(void);
+
+// Leaves memory out of every image, exact to the byte, until it is included again; the later call wins. Before ckpt_enable too.
+//   CKPT_DEAD       what is in it does not matter any more: in no image, zero after a restart
+//   CKPT_READ_ONLY  it will not be written: saved in the next image once more, from then on as in that one
+// Only whole pages make an image smaller. Include memory before it is freed: what is put there next would be left out too.
+// CKPT_EINVAL: empty, not mapped, the library's own, or a stack in use. CKPT_EFULL: there are 4096 ranges apart.
+#define CKPT_DEAD 1
+#define CKPT_READ_ONLY 2
+int ckpt_exclude(const void *start, size_t byte_count, int as);
+int ckpt_include(const void *start, size_t byte_count);
 
 // Hooks around the freeze, held until cancelled; they run on a thread of their own. A before-hook that returns
 // other than 0 cancels this checkpoint. Each returns a registration number (> 0) or an error.

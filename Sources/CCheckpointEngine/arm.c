@@ -44,9 +44,12 @@ static void install_trigger(int number) {
 }
 
 static void remove_trigger(int number) {
-    struct ckpt_kernel_action now, none = {0, 0, 0, 0};
-    if (!number || ckpt_sigaction(number, NULL, &now) < 0) return;
-    if (now.handler == (uint64_t)ckpt_trigger_entry) ckpt_sigaction(number, &none, NULL);
+    struct ckpt_kernel_action now, none = {0, 0, 0, 0}, ignored = {1, 0, 0, 0};
+    if (!number || ckpt_sigaction(number, NULL, &now) < 0 || now.handler != (uint64_t)ckpt_trigger_entry) return;
+    // Kernel: to ignore a signal drops what is pending of it, in every thread (sigaction(2)): a checkpoint that the timer asked
+    // for must not end the program by the default action. Who asked for its end still gets it.
+    if (number == ckpt_state.plan.signal) ckpt_sigaction(number, &ignored, NULL);
+    ckpt_sigaction(number, &none, NULL);
 }
 
 // A mapping whose name others can read in /proc/PID/maps: a memfd, because every kernel names it.
@@ -96,6 +99,8 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         ckpt_memset(&state->live, 0, sizeof state->live);
     }
     int first = disarmed || ckpt_arena == 0;
+    // Order: the timer before its signal's handler, by whose default action the program would end.
+    if (!first) ckpt_stop_interval();
     if (ckpt_arena == 0 && (error = ckpt_make_arena()) < 0) return error;
     if (!first && (plan->signal != state->plan.signal || plan->exit_signal != state->plan.exit_signal)) {
         remove_trigger(state->plan.signal);
@@ -113,6 +118,7 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         state->sequence = 0;
         if (!disarmed) state->tracker_descriptor = -1;
         state->base = 0;
+        state->durable_ns = 0;
     }
     if (moved) {
         // Yesterday's image at this path may be replaced; one that appears later belongs to another run.
@@ -120,19 +126,26 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         state->own_head = 0;
         state->diverted = 0;
     }
-    if ((error = ckpt_install_park_handler()) < 0) return error;
+    if ((error = ckpt_install_park_handler()) < 0 || (error = ckpt_prepare_interval(plan)) < 0) return error;
     state->disarmed = 0;
     ckpt_store(&ckpt_control()->armed, 1);
     ckpt_store(&state->live.armed, 1);
     // Order: the triggers last, because a signal may arrive at once.
     install_trigger(plan->signal);
     install_trigger(plan->exit_signal);
+    ckpt_start_interval();
     return 0;
 }
 
 int ckpt_engine_disarm(void) {
     struct ckpt_state *state = &ckpt_state;
     if (!ckpt_arena || state->disarmed) return -CKPT_EINVAL_ERRNO;
+    uint64_t before = ckpt_block_signals();
+    ckpt_lock();
+    // A forked child has no timer of its parent, but maybe one of its own with that id.
+    if (ckpt_make_ready() == 0) ckpt_stop_interval();
+    ckpt_unlock();
+    ckpt_restore_signals(before);
     remove_trigger(state->plan.signal);
     remove_trigger(state->plan.exit_signal);
     for (;;) {

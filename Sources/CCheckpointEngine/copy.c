@@ -75,10 +75,21 @@ static void keep_page(struct ckpt_checkpoint *c, struct ckpt_page *page, const u
     ckpt_output_keep(c);
 }
 
+// What the program has excluded is not copied: dead pages have no content, read-only ones stay as the parent has them.
+static int is_excluded(struct ckpt_checkpoint *c, uint64_t at, struct ckpt_page *page) {
+    uint32_t exclusion = ckpt_exclusion_of_page(at);
+    if (exclusion == CKPT_PAGE_READ_ONLY) return page->place == CKPT_PLACE_PARENT;
+    if (exclusion != CKPT_PAGE_DEAD) return 0;
+    page->place = CKPT_PLACE_NONE;
+    if (!c->tracked) c->report.excluded_byte_count += CKPT_PAGE_SIZE; // else the freeze counts (final.c)
+    return 1;
+}
+
 // One page to its place in the file, from `source` or (NULL) from the program's memory. Returns 1, or 0 when it cannot be read.
 static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t at, const uint8_t *source) {
     struct ckpt_page *page = ckpt_ledger_page(c, at);
     if (!page) return -CKPT_ENOMEM;
+    if (is_excluded(c, at, page)) return 1;
     int error = 0, again = has_place(page) && !c->append_only;
     uint64_t file_end = c->file_end, next_address = c->next_address;
     uint32_t next_mapping = c->next_mapping, place = again ? page->place : next_place(c, (uint32_t)(m - c->mappings), at);
@@ -86,6 +97,7 @@ static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
     if (!to) return error;
     int readable = 1;
     if (source) ckpt_memcpy(to, source, CKPT_PAGE_SIZE); else readable = read_page(c, m, to, at) == 0;
+    ckpt_clear_dead_bytes(at, to);
     if (!readable || is_zero(to)) {
         page->place = readable ? CKPT_PLACE_ZERO : CKPT_PLACE_NONE;
         if (!again) c->file_end = file_end, c->next_address = next_address, c->next_mapping = next_mapping;
@@ -132,6 +144,7 @@ int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping 
     for (uint64_t at = start; at < end; at += CKPT_PAGE_SIZE) {
         struct ckpt_page *page = ckpt_ledger_page(c, at);
         if (!page) return -CKPT_ENOMEM;
+        if (is_excluded(c, at, page)) { copied++; continue; }
         uint32_t index = page->place & CKPT_PLACE_HOT ? page->place & ~CKPT_PLACE_HOT : c->hot_count;
         if (index == CKPT_HOT_PAGES) return -CKPT_ENOSPC;
         if (read_page(c, m, hot_page(index), at) < 0) {
@@ -140,6 +153,7 @@ int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping 
             copied += m->kind == CKPT_MAPPING_FILE;
             continue;
         }
+        ckpt_clear_dead_bytes(at, hot_page(index));
         if (index == c->hot_count) c->hot_places[c->hot_count++] = has_place(page) ? page->place : CKPT_PLACE_NONE;
         page->place = CKPT_PLACE_HOT | index;
         copied++;

@@ -6,6 +6,7 @@
 
 #include "include/ckpt_engine.h"
 #include "system.h"
+#include "state.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -15,109 +16,6 @@ void *ckpt_memset(void *to, int byte, size_t byte_count);
 #ifndef CKPT_MEMORY_C
 __asm__(".set memcpy, ckpt_memcpy\n.set memset, ckpt_memset\n");
 #endif
-
-// The arena: one anonymous mapping, empty after a restart. Zero means idle everywhere in it.
-#define CKPT_ARENA_BYTES (688ull << 20)
-#define CKPT_SCRIBE_STACK_OFFSET 0x10000ull
-#define CKPT_SCRIBE_STACK_BYTES 0x20000ull
-#define CKPT_SLOTS_OFFSET (1ull << 20)
-#define CKPT_SLOT_BYTES 8192u           // a thread's record, and above it the stack on which it is parked
-#define CKPT_SLOT_COUNT 4096u
-#define CKPT_THREADS_MAX (CKPT_SLOT_COUNT / 2)
-#define CKPT_BUFFERS_OFFSET (34ull << 20) // of the output
-#define CKPT_BUFFER_BYTES (1ull << 20)
-#define CKPT_BUFFER_COUNT 4u
-#define CKPT_TRACKED_OFFSET (38ull << 20) // of file mappings; stays from one checkpoint to the next (tracker.c)
-#define CKPT_OUTPUT_OFFSET (39ull << 20)  // struct output, stacks of its helpers
-#define CKPT_STRINGS_OFFSET (40ull << 20)
-#define CKPT_STRINGS_BYTES (8ull << 20)
-#define CKPT_BOUNCE_OFFSET (48ull << 20)
-#define CKPT_BOUNCE_BYTES ((uint64_t)CKPT_RUN_PAGES_MAX * CKPT_PAGE_SIZE)
-#define CKPT_SCRATCH_OFFSET (50ull << 20) // text of a /proc file, directory entries
-#define CKPT_SCRATCH_BYTES (16ull << 20)
-#define CKPT_TABLES_OFFSET (66ull << 20)
-#define CKPT_TABLES_BYTES (190ull << 20)
-#define CKPT_LEDGER_OFFSET (256ull << 20) // which page is where (ledger.c)
-#define CKPT_LEDGER_BYTES (256ull << 20)
-#define CKPT_HOT_OFFSET (512ull << 20)    // copies of pages that are written often, and of those that the freeze copies
-#define CKPT_HOT_PAGES 32768u
-#define CKPT_SPANS_OFFSET (640ull << 20)  // what a scan has found
-#define CKPT_SPANS_BYTES (40ull << 20)
-#define CKPT_REGIONS_OFFSET (680ull << 20) // as the kernel tells it (tracker.c)
-#define CKPT_REGIONS_BYTES (8ull << 20)
-
-enum ckpt_work { CKPT_WORK_IDLE = 0, CKPT_WORK_RUNNING = 1, CKPT_WORK_AGAIN = 2 };
-enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3 };
-#define CKPT_NONCES 16
-
-struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK: zeros in a forked child
-    uint32_t armed;
-    uint32_t work;                  // enum ckpt_work
-    uint32_t inside;                // threads on a slot's stack (entry.S)
-    uint32_t slot_count;            // slots ever claimed; the slot is this modulo CKPT_SLOT_COUNT (entry.S)
-    uint64_t cookie;                // of the park signal in this epoch; 0: no freeze (entry.S)
-    uint32_t lock;                  // of trigger.c (entry.S)
-    uint32_t epoch;                 // odd: freezing or frozen; futex of the parked threads
-    uint32_t parked;                // threads parked in this epoch; futex of the scribe
-    uint32_t slot_first;            // value of slot_count when this epoch began
-    uint32_t captor;                // epoch that has a captor
-    uint32_t command;               // enum ckpt_command, to the captor; futex
-    uint32_t scribe;                // id of the scribe, cleared by the kernel when it ends in whatever way
-    uint32_t scribe_started;        // id of the last scribe: to be reaped
-    uint32_t exit_requested;
-    uint64_t ticket;                // newest ticket that the checkpoint under way will answer
-    uint64_t began_ns;              // monotonic time of the request
-    uint64_t nonces[CKPT_NONCES];   // of `ckpt save`, taken by the scribe
-};
-
-struct ckpt_slot {
-    uint64_t saved_sp, saved_rbx;   // entry.S
-    uint32_t ready;                 // epoch in which this record is complete
-    int32_t tid;
-    uint64_t ucontext;
-    uint64_t fs_base, gs_base, tid_address, robust_list, robust_list_byte_count;
-    uint8_t name[16];
-};
-
-// Ranges that fork does not copy (capture_unforked.c).
-#define CKPT_UNFORKED_MAX 64u
-struct ckpt_unforked { uint64_t start, end; };
-// What mappings are advised (madvise, mlock), as CKPT_MAPPING_… flags.
-#define CKPT_ADVISED_MAX 256u
-struct ckpt_advised { uint64_t start, end; uint32_t advice, reserved; };
-struct ckpt_shadow { uint64_t address; const uint8_t *copy; uint32_t page_count; struct ckpt_shadow *next; };
-
-struct ckpt_state {                 // saved with the program's memory
-    struct ckpt_live live;
-    struct ckpt_plan plan;
-    uint64_t arena, beacon;
-    uint64_t run, sequence;
-    uint64_t head;                  // identifier of the image at the path that this run may replace; 0: there was none
-    uint64_t own_head;              // identifier written last by this run
-    uint64_t restart_seen;          // restart_count for which the arena was made ready
-    int32_t pid;
-    uint32_t diverted;              // the path belongs to another run: images go to program.ID.img
-    uint64_t previous_park_handler; // glibc's, or 0
-    uint32_t disarmed;              // the arena is mapped, empty and nobody's
-    char beacon_name[32];
-    struct ckpt_unforked unforked[CKPT_UNFORKED_MAX];
-    uint32_t unforked_count;
-    struct ckpt_advised advised[CKPT_ADVISED_MAX];
-    uint32_t advised_count;
-    uint64_t advised_layout;        // of the mappings when this was read
-    // The tracker: its descriptor in the program's table (-1: none) and how to know it again.
-    int32_t tracker_descriptor;
-    uint64_t tracker_device, tracker_inode;
-    // What the tracker calls clean is as in this image: 0: nothing is proven, the next image is a full one.
-    uint64_t base;
-    uint32_t base_depth;
-    uint64_t base_page_count;       // populated pages then
-    uint32_t tracked_half, tracked_count; // of the table of file mappings that belongs to the base
-    uint32_t direct_io;             // the program was seen with direct I/O: nothing is copied while it runs
-};
-extern struct ckpt_state ckpt_state;
-extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)
-extern uint64_t ckpt_park_chain;    // handler of the park signal before ours (entry.S)
 
 static inline struct ckpt_control *ckpt_control(void) { return (struct ckpt_control *)ckpt_arena; }
 static inline struct ckpt_slot *ckpt_slot(uint32_t index) {
@@ -187,6 +85,16 @@ struct ckpt_requesters { int sockets[CKPT_NONCES]; uint32_t count; int exit_afte
 struct ckpt_checkpoint;
 void ckpt_connect_requesters(struct ckpt_requesters *requesters);
 void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *requesters);
+// interval.c: the periodic checkpoint, and the least time between two
+int ckpt_prepare_interval(const struct ckpt_plan *plan); // the timer, not started
+void ckpt_start_interval(void);     // Order: behind the handlers, because it may fire at once
+void ckpt_stop_interval(void);      // Order: before the handlers go
+void ckpt_renew_interval(void);     // by a thread of the program, with the lock held
+int ckpt_is_periodic(const struct ckpt_siginfo *info);
+uint64_t ckpt_optimal_interval(uint64_t cost_ns, uint64_t failure_ns);
+struct ckpt_checkpoint;
+int ckpt_too_soon(struct ckpt_checkpoint *c, int exit_after); // the scribe's first question: 0, or the error of the report
+void ckpt_note_durable(struct ckpt_checkpoint *c); // by the scribe, behind the commit
 
 // One checkpoint as the scribe sees it.
 struct ckpt_bump { uint64_t base, used, limit; };
@@ -261,6 +169,7 @@ struct ckpt_checkpoint {
     uint64_t memory_byte_count, page_byte_count, page_count; // populated pages: here, zero or the parent's
     uint32_t unsupported_count;
     uint64_t pause_began_ns;
+    uint32_t exclusion_mark;        // of this freeze
     struct ckpt_report report;
     char image_path[CKPT_PATH_BYTES];
 };
@@ -332,6 +241,8 @@ enum ckpt_treatment ckpt_treatment(const struct ckpt_mapping *m);
 void ckpt_tracker_open(void);       // by a thread of the program
 void ckpt_tracker_close(void);      // by a thread of the program
 int ckpt_tracker_is_open(void);     // in whatever process shares the descriptors
+int ckpt_is_tracked(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
+void ckpt_track_exclusion(uint64_t start, uint64_t end); // by a thread of the program
 int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // 1: tracked since before, 0: from now on, negative: cannot be
 // Finds populated pages of a tracked mapping that are not proven clean, into the spans; `all`: every populated page.
 int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect);
@@ -348,6 +259,26 @@ int ckpt_precopy(struct ckpt_checkpoint *c);
 // final.c: in the freeze
 int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);
 int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child);
+// exclusion.c
+enum ckpt_page_exclusion {
+    CKPT_PAGE_INCLUDED = 0,     // as the tracker says
+    CKPT_PAGE_DEAD = 1,         // in no image; zero after a restart
+    CKPT_PAGE_READ_ONLY = 2,    // as in the parent, whatever the tracker says; without a parent it is written
+    CKPT_PAGE_PARTLY = 3,       // as the tracker says, with its dead bytes cleared
+    CKPT_PAGE_OWED = 4,         // written whatever the tracker says, with its dead bytes cleared
+};
+// What the page at `address` is; returns how far (at most `end`) the pages behind it are the same. O(log n), no lock.
+uint64_t ckpt_exclusion_stretch(uint64_t address, uint64_t end, uint32_t *exclusion);
+uint32_t ckpt_exclusion_of_page(uint64_t address);
+int ckpt_has_exclusions(uint64_t start, uint64_t end);
+void ckpt_clear_dead_bytes(uint64_t address, uint8_t *page); // in the copy of one page; O(log n) for each range in it
+// The table itself: does not change in a freeze.
+const struct ckpt_excluded *ckpt_exclusions(uint32_t *count);
+// In a freeze: memory that is there no more, or again. What is there now is included.
+void ckpt_forget_exclusion(uint64_t start, uint64_t end);
+// In the freeze: a mark, to be settled when the image is durable that the next increment builds on.
+uint32_t ckpt_exclusions_mark(void);
+void ckpt_exclusions_settle(uint32_t mark);
 // snapshot.c: the copy-on-write child writes the image
 int ckpt_write_image(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
 int ckpt_write_blobs(struct ckpt_checkpoint *c);

@@ -86,7 +86,10 @@ int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
         int state = treatment == CKPT_TREAT_ALL ? -1 : ckpt_track(c, m);
         uint32_t first = c->span_count;
         // A mapping that is new since the last round: whatever the ledger says of its addresses is of another.
-        if (state == 0) ckpt_ledger_forget(c, m->start, m->end);
+        if (state == 0) {
+            ckpt_ledger_forget(c, m->start, m->end);
+            if (ckpt_has_exclusions(m->start, m->end)) ckpt_forget_exclusion(m->start, m->end);
+        }
         // With direct I/O there were no rounds: this scan is the first.
         if (state == 1 && ckpt_state.direct_io && c->increment) {
             int error = ckpt_mark_clean(c, m);
@@ -112,6 +115,28 @@ static int add_own_state(struct ckpt_checkpoint *c) {
     return 0;
 }
 
+// Clean pages whose exclusion has changed: dead ones have no content any more, those that are owed are written.
+static int settle_exclusions(struct ckpt_checkpoint *c) {
+    uint32_t count;
+    const struct ckpt_excluded *ranges = ckpt_exclusions(&count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t end = (ranges[i].end + CKPT_PAGE_SIZE - 1) & ~4095ull, next;
+        for (uint64_t at = ranges[i].start & ~4095ull; at < end; at = next) {
+            uint32_t exclusion;
+            next = ckpt_exclusion_stretch(at, end, &exclusion);
+            if (exclusion == CKPT_PAGE_DEAD) {
+                ckpt_ledger_forget(c, at, next);
+                c->report.excluded_byte_count += next - at;
+            }
+            for (uint64_t page = at; exclusion == CKPT_PAGE_OWED && page < next; page += CKPT_PAGE_SIZE) {
+                int error = add_always(c, page);
+                if (error < 0) return error;
+            }
+        }
+    }
+    return 0;
+}
+
 // Copies the spans into the arena and protects their pages: from here on they are clean. What a copy-on-write child will
 // write is not protected: it stays dirty, which is never wrong.
 int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child) {
@@ -128,5 +153,6 @@ int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child) {
         if (span->start == m->start && span->end == m->end) ckpt_note_readable(c, m, (uint64_t)copied);
         c->report.frozen_byte_count += (uint64_t)copied * CKPT_PAGE_SIZE;
     }
+    if (error == 0) error = settle_exclusions(c);
     return error < 0 ? error : add_for_debuggers(c);
 }

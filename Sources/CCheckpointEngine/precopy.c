@@ -58,6 +58,8 @@ static int64_t copy_spans(struct ckpt_checkpoint *c, const struct ckpt_mapping *
 static int64_t copy_mapping(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int first) {
     enum ckpt_treatment treatment = ckpt_treatment(m);
     if (treatment == CKPT_TREAT_SKIP || treatment == CKPT_TREAT_ALL) return 0; // what cannot be tracked is copied in the freeze
+    // A mapping that is newer than the exclusion of its addresses: the freeze forgets that and copies it (final.c).
+    if (ckpt_state.tracks_exclusions && ckpt_has_exclusions(m->start, m->end) && !ckpt_is_tracked(c, m)) return 0;
     int state = ckpt_track(c, m), all = first && !c->increment, error = 0;
     if (state < 0) return 0;
     c->span_count = 0;
@@ -107,6 +109,7 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
         if (round > 3 && copied > before - before / 8) break;
         before = copied;
     }
+    ckpt_state.tracks_exclusions = 1;
     warm(c);
     // Order: the queue is empty before the freeze, because a copy-on-write child has no helpers of the scribe's.
     return ckpt_output_flush(c);

@@ -52,7 +52,8 @@ void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *req
     struct ckpt_control *control = ckpt_control();
     struct ckpt_live *live = &ckpt_state.live;
     struct ckpt_report *r = &c->report;
-    r->outcome = error == 0 ? CKPT_OUTCOME_SAVED : c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED;
+    if (r->outcome != CKPT_OUTCOME_TOO_SOON)
+        r->outcome = error == 0 ? CKPT_OUTCOME_SAVED : c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED;
     r->step = error == 0 ? CKPT_STEP_NONE : c->step;
     r->error = error;
     r->tid = c->stuck_tid;

@@ -70,6 +70,7 @@ static inline int ckpt_swap_if(uint32_t *word, uint32_t from, uint32_t to) {
 #define CKPT_EINTR 4
 #define CKPT_EAGAIN 11
 #define CKPT_ENOMEM 12
+#define CKPT_EFAULT 14
 #define CKPT_EEXIST 17
 #define CKPT_EBUSY_ERRNO 16
 #define CKPT_EINVAL_ERRNO 22

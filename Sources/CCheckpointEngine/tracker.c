@@ -64,6 +64,7 @@ void ckpt_tracker_open(void) {
     if ((wanted != CKPT_TRACKER_AUTO && wanted != CKPT_TRACKER_UFFD) || ckpt_tracker_is_open()) return;
     state->tracker_descriptor = -1;
     state->base = 0;
+    state->tracks_exclusions = 0;
     // O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY: the last needs no privilege (since 5.11), and loses nothing here: in
     // asynchronous mode (since 6.7) the kernel itself resolves every fault, its own accesses included.
     long descriptor = ckpt_call(__NR_userfaultfd, 02004000 | 1);
@@ -96,22 +97,32 @@ static long scan(struct ckpt_checkpoint *c, uint64_t flags, uint64_t start, uint
     return count;
 }
 
-int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
+int ckpt_is_tracked(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
     // Asks for pages that may be protected and may not: looks at no page, but says EPERM where a mapping of the range is not
     // registered for asynchronous write-protection.
     struct scan_argument check = {sizeof check, SCAN_CHECK, m->start, m->end, 0, 0, 0, 0, CATEGORY_ALLOWED, CATEGORY_ALLOWED, 0, 0};
-    long before = ckpt_call(__NR_ioctl, c->map, PAGEMAP_SCAN_CALL, &check);
-    if (before >= 0 && !c->increment && ckpt_treatment(m) == CKPT_TREAT_FILE && !c->frozen) {
+    return ckpt_call(__NR_ioctl, c->map, PAGEMAP_SCAN_CALL, &check) >= 0;
+}
+
+// A thread of the program has excluded memory here: with this, a mapping that replaces it later is told from it.
+void ckpt_track_exclusion(uint64_t start, uint64_t end) {
+    struct uffd_register argument = {start & ~4095ull, ((end + 4095) & ~4095ull) - (start & ~4095ull), 2, 0};
+    if (ckpt_tracker_is_open()) ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_REGISTER_CALL, &argument);
+}
+
+int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
+    int before = ckpt_is_tracked(c, m);
+    if (before && !c->increment && ckpt_treatment(m) == CKPT_TREAT_FILE && !c->frozen) {
         // For a full image a file mapping begins anew: without markers, private pages can be told from those of the file.
         struct uffd_protect whole = {m->start, m->end - m->start, 0};
         ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_UNREGISTER_CALL, &whole);
-        before = -1;
+        before = 0;
     }
     struct uffd_register argument = {m->start, m->end - m->start, 2 /* UFFDIO_REGISTER_MODE_WP */, 0};
     // EBUSY: a userfaultfd of the program itself is there.
     long result = ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_REGISTER_CALL, &argument);
     if (result < 0) return (int)result;
-    return before >= 0;
+    return before;
 }
 
 int ckpt_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {

@@ -56,6 +56,8 @@ int ckpt_make_ready(void) {
     state->base_depth = state->live.restart.depth;
     state->base_page_count = ~0ull / 16; // not known: the first increment pays
     state->tracked_count = 0;
+    state->tracks_exclusions = state->tracker_descriptor >= 0;
+    state->durable_ns = 0; // another clock
     if (state->live.restart.image_path[0] == '/')
         ckpt_memcpy(state->plan.image_path, state->live.restart.image_path, CKPT_PATH_BYTES);
     ckpt_store(&ckpt_control()->armed, 1);
@@ -104,6 +106,8 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     if (flags & CKPT_REQUEST_EXIT) ckpt_store(&control->exit_requested, 1);
     // `ckpt save` asks again when nobody comes: the same nonce is the same request.
     for (int i = 0; nonce && i < CKPT_NONCES; i++) if (ckpt_load(&control->nonces[i]) == nonce) nonce = 0;
+    if (flags & CKPT_REQUEST_PERIODIC) ckpt_store(&control->periodic_requested, 1);
+    ckpt_renew_interval();
     if (nonce)
         for (int i = 0; i < CKPT_NONCES; i++)
             if (__atomic_load_n(&control->nonces[i], __ATOMIC_SEQ_CST) == 0) { ckpt_store(&control->nonces[i], nonce); break; }
@@ -147,8 +151,12 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
 __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct ckpt_siginfo *info, void *context) {
     (void)context;
     if (ckpt_make_ready() < 0) return;
+    struct ckpt_control *control = ckpt_control();
+    // The timer goes on while a checkpoint is taken; that one is it. Its scribe may have been killed: ckpt_start looks.
+    if (ckpt_is_periodic(info) && ckpt_load(&control->work) != CKPT_WORK_IDLE && ckpt_load(&control->scribe) != 0) return;
     // Kernel: si_code SI_QUEUE (-1) comes from sigqueue only, with the value that the sender gave.
-    ckpt_start(number == ckpt_state.plan.exit_signal ? CKPT_REQUEST_EXIT : 0, info->code == -1 ? info->value : 0);
+    uint32_t flags = number == ckpt_state.plan.exit_signal ? CKPT_REQUEST_EXIT : ckpt_is_periodic(info) ? CKPT_REQUEST_PERIODIC : 0;
+    ckpt_start(flags, info->code == -1 ? info->value : 0);
 }
 
 int64_t ckpt_engine_request(uint32_t flags) {

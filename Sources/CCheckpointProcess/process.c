@@ -3,9 +3,11 @@
 #define _GNU_SOURCE
 #include "ckpt_process.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -93,6 +95,13 @@ void ckpt_thread_set_in_hook(_Bool is_in_hook) { in_hook = is_in_hook; }
 
 void ckpt_thread_set_name(const char *name) { prctl(PR_SET_NAME, name); }
 const char *ckpt_invocation_name(void) { return program_invocation_short_name; }
+
+const char *ckpt_library_path(void) {
+    Dl_info object;
+    return dladdr((void *)ckpt_library_path, &object) != 0 ? object.dli_fname : NULL;
+}
+
+void ckpt_trim_heap(void) { malloc_trim(0); }
 
 const char *ckpt_error_text(int error) {
     switch (error) {

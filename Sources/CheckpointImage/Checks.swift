@@ -214,15 +214,6 @@ struct Checks {
     }
 }
 
-extension [PageRun] {
-    /// The run that holds an address; the runs ascend.
-    package func holding(_ address: UInt64) -> PageRun? {
-        let next = firstIndex(from: address &+ 1)
-        guard next > 0, self[next - 1].end > address else { return nil }
-        return self[next - 1]
-    }
-}
-
 extension [Mapping] {
     /// The mapping that holds an address; the mappings ascend.
     package func holding(_ address: UInt64) -> Mapping? {

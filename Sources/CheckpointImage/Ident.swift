@@ -46,12 +46,16 @@ struct IdentNote {
         identity.notesOffset = bytes.uint64(at: 84)
         identity.notesByteCount = bytes.uint64(at: 92)
         identity.programHeaderCount = bytes.uint32(at: 100)
+        identity.depth = bytes.uint32(at: 116)
         elfHeaderCRC = bytes.uint32(at: 104)
         programHeadersCRC = bytes.uint32(at: 108)
         notesCRC = bytes.uint32(at: 112)
         guard identity.identifier != 0, identity.identifier >> 48 == 0, identity.parent >> 48 == 0,
             identity.parent != identity.identifier
         else { throw .damaged(what: "the identifier is not valid", offset: offset + 28) }
+        guard (identity.depth == 0) == (identity.parent == 0), identity.depth <= Image.depthMax else {
+            throw .damaged(what: "an increment cannot have depth \(identity.depth)", offset: offset + 116)
+        }
         self.identity = identity
     }
 

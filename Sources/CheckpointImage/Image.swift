@@ -7,6 +7,8 @@ package final class Image: Sendable {
     package static let pageSize: UInt64 = 4096
     /// CKPT_RUN_PAGES_MAX.
     package static let runPagesMax: UInt32 = 256
+    /// Longest chain of increments that is read: each one is an open file.
+    package static let depthMax: UInt32 = 4095
     /// First address that no program of 47-bit addresses has.
     package static let addressLimit: UInt64 = 1 << 47
     /// What `open` reads into memory at most.
@@ -87,17 +89,5 @@ package final class Image: Sendable {
             throw .damaged(what: "the checksum of blob \(index) is wrong", offset: blob.fileOffset)
         }
         return bytes
-    }
-}
-
-extension [PageRun] {
-    /// Index of the first run at this address or above; the runs ascend.
-    func firstIndex(from address: UInt64) -> Int {
-        var low = 0, high = count
-        while low < high {
-            let middle = low + (high - low) / 2
-            if self[middle].address < address { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 }

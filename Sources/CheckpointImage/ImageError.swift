@@ -16,6 +16,10 @@ package enum ImageError: Error, Sendable, Equatable {
     case missing(FilePath)
     case permission(what: String)
     case io(what: String, errno: Errno)
+    /// What was asked for is not done.
+    case usage(what: String, remedy: String)
+    /// A file that the image builds on.
+    indirect case inParent(FilePath, ImageError)
 
     /// The classes that scripts may rely on; see `ckpt-restart`.
     package enum Class: String, Sendable {
@@ -29,6 +33,8 @@ package enum ImageError: Error, Sendable, Equatable {
         case .missing: .missing
         case .permission: .permission
         case .io: .io
+        case .inParent(_, let error): error.restartClass
+        case .usage: .usage
         }
     }
 
@@ -43,6 +49,8 @@ package enum ImageError: Error, Sendable, Equatable {
         case .missing: "no such file"
         case .permission(let what): "\(what): permission denied"
         case .io(let what, let errno): "\(what): \(errno.description)"
+        case .usage(let what, _): what
+        case .inParent(let path, let error): "the parent \(path): \(error.what)"
         }
     }
 
@@ -57,6 +65,10 @@ package enum ImageError: Error, Sendable, Equatable {
         case .unsupported: "use another host"
         case .permission: "run as the user who owns it"
         case .io: "check the disk and try again"
+        case .usage(_, let remedy): remedy
+        case .inParent(_, .missing): "bring it back, or use an older image"
+        case .inParent(_, .damaged), .inParent(_, .notAnImage), .inParent(_, .foreignCore): "use an older image"
+        case .inParent(_, let error): error.remedy
         }
     }
 

@@ -9,6 +9,8 @@ package struct Identity: Sendable, Equatable {
     package var identifier: UInt64 = 0
     /// 0: a full image.
     package var parent: UInt64 = 0
+    /// Increments from the last full image to this one; 0: a full image.
+    package var depth: UInt32 = 0
     package var run: UInt64 = 0
     package var sequence: UInt64 = 0
     package var createdRealtimeNs: UInt64 = 0
@@ -72,7 +74,7 @@ package struct Mapping: Sendable, Equatable {
 }
 
 /// Pages that follow one another and share a kind, and a checksum when they are here.
-package struct PageRun: Sendable, Equatable {
+package struct PageRun: PageSpan, Equatable {
     package var address: UInt64 = 0
     package var fileOffset: UInt64 = 0
     package var pageCount: UInt32 = 0

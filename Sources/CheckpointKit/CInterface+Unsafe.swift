@@ -6,30 +6,68 @@ internal import CCheckpointProcess
 // Safety: for all of this file: a pointer that a C caller gives is valid as the header says, for the call or, with a
 // hook's context, until the hook is cancelled.
 
+/// Bytes of `ckpt_config` in the first version, which `ckpt_config_init` knew.
+private let firstConfigByteCount = unsafe MemoryLayout<ckpt_config>.offset(of: \.interval) ?? MemoryLayout<ckpt_config>.size
+
+/// Every field its default.
+private func defaultConfig(size: Int) -> ckpt_config {
+    unsafe ckpt_config(
+        size: size, image: nil, signal: 0, exit_signal: 0, exit_status: 0, generations: -1, verbose: 0, interval: nil,
+        minimum_interval: nil, tracker: nil, pause_budget: nil, compression: nil, disk_limit: nil, chain_length: -1, trim_heap: 0)
+}
+
 @c @implementation
-package func ckpt_config_init(_ config: UnsafeMutablePointer<ckpt_config>!) {
-    unsafe config.initialize(to: ckpt_config(
-        size: MemoryLayout<ckpt_config>.size, image: nil, signal: 0, exit_signal: 0, exit_status: 0, generations: -1, verbose: 0))
+package func ckpt_config_init(_ config: UnsafeMutablePointer<ckpt_config>!) { unsafe ckpt_config_init_sized(config, firstConfigByteCount) }
+
+@c @implementation
+package func ckpt_config_init_sized(_ config: UnsafeMutablePointer<ckpt_config>!, _ size: Int) {
+    // Safety: `size` bytes are the caller's; a larger struct than ours begins with ours.
+    unsafe withUnsafeBytes(of: defaultConfig(size: size)) { bytes in
+        unsafe UnsafeMutableRawPointer(config).initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        unsafe UnsafeMutableRawPointer(config).copyMemory(from: bytes.baseAddress!, byteCount: min(size, bytes.count))
+    }
 }
 
 @c @implementation
 package func ckpt_enable(_ config: UnsafePointer<ckpt_config>!) -> Int32 {
-    var configuration = Configuration()
-    if let config = unsafe config {
-        // A caller that was compiled against a later header may know more fields; one of an earlier header, fewer.
-        guard unsafe config.pointee.size >= MemoryLayout<ckpt_config>.size else { return Int32(CKPT_EINVAL) }
-        if let image = unsafe config.pointee.image { configuration.image = unsafe String(cString: image) }
-        if unsafe config.pointee.signal != 0 { configuration.signal = unsafe CheckpointSignal(rawValue: config.pointee.signal) }
-        if unsafe config.pointee.exit_signal != 0 {
-            configuration.exitSignal = unsafe CheckpointSignal(rawValue: config.pointee.exit_signal)
+    number { () throws(CheckpointError) in
+        var configuration = Configuration()
+        if let config = unsafe config {
+            // A caller that was compiled against a later header may know more fields; one of an earlier header, fewer.
+            let size = unsafe UnsafeRawPointer(config).load(as: Int.self)
+            guard size >= firstConfigByteCount else {
+                throw .invalidSetting(name: "ckpt_config.size", value: "\(size)", reason: "ckpt_config_init sets it")
+            }
+            var known = unsafe defaultConfig(size: size)
+            unsafe withUnsafeMutableBytes(of: &known) { bytes in
+                unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(start: config, count: min(size, bytes.count)))
+            }
+            configuration = unsafe try Configuration(known)
         }
-        if unsafe config.pointee.exit_status != 0 { configuration.exitStatus = unsafe Int(config.pointee.exit_status) }
-        if unsafe config.pointee.generations != -1 { configuration.generations = unsafe Int(config.pointee.generations) }
-        configuration.isVerbose = unsafe config.pointee.verbose != 0
-    }
-    return number { () throws(CheckpointError) in
         try Coordinator.own.enable(configuration)
         return 0
+    }
+}
+
+extension Configuration {
+    fileprivate init(_ config: ckpt_config) throws(CheckpointError) {
+        self.init()
+        // Safety: the texts are the caller's, for the length of ckpt_enable.
+        func text(_ pointer: UnsafePointer<CChar>?) -> String? { unsafe pointer.map { unsafe String(cString: $0) } }
+        image = unsafe text(config.image)
+        if unsafe config.signal != 0 { signal = unsafe CheckpointSignal(rawValue: config.signal) }
+        if unsafe config.exit_signal != 0 { exitSignal = unsafe CheckpointSignal(rawValue: config.exit_signal) }
+        if unsafe config.exit_status != 0 { exitStatus = unsafe Int(config.exit_status) }
+        if unsafe config.generations != -1 { generations = unsafe Int(config.generations) }
+        isVerbose = unsafe config.verbose != 0
+        // The words of the variables, read by the same code.
+        let words = unsafe [
+            "CKPT_EVERY": text(config.interval), "CKPT_MIN_INTERVAL": text(config.minimum_interval), "CKPT_TRACKER": text(config.tracker),
+            "CKPT_PAUSE": text(config.pause_budget), "CKPT_COMPRESS": text(config.compression), "CKPT_DISK_LIMIT": text(config.disk_limit),
+        ]
+        try setPolicy { name in words[name].flatMap { $0 }.flatMap { $0.isEmpty ? nil : Array($0.utf8) } }
+        if unsafe config.chain_length != -1 { chainLength = unsafe Int(config.chain_length) }
+        trimsHeap = unsafe config.trim_heap != 0
     }
 }
 
@@ -45,6 +83,7 @@ package func ckpt_now() -> Int32 {
         switch try Coordinator.own.now() {
         case .saved: Int(CKPT_SAVED)
         case .restarted: Int(CKPT_RESTARTED)
+        case .tooSoon: Int(CKPT_TOO_SOON)
         }
     }
 }
@@ -63,6 +102,27 @@ package func ckpt_defer_end() -> Int32 {
     CurrentThread.leaveDeferral()
     Coordinator.own.leaveDeferral()
     return 0
+}
+
+@c @implementation
+package func ckpt_exclude(_ start: UnsafeRawPointer!, _ byte_count: Int, _ as: Int32) -> Int32 {
+    number { () throws(CheckpointError) in
+        let exclusion: Checkpoint.Exclusion = switch `as` {
+        case CKPT_DEAD: .dead
+        case CKPT_READ_ONLY: .readOnly
+        default: throw .invalidExclusion(reason: "there is no kind \(`as`)")
+        }
+        unsafe try Checkpoint.exclude(UnsafeRawBufferPointer(start: start, count: max(0, byte_count)), as: exclusion)
+        return 0
+    }
+}
+
+@c @implementation
+package func ckpt_include(_ start: UnsafeRawPointer!, _ byte_count: Int) -> Int32 {
+    number { () throws(CheckpointError) in
+        unsafe try Checkpoint.include(UnsafeRawBufferPointer(start: start, count: max(0, byte_count)))
+        return 0
+    }
 }
 
 /// A hook that is a C function. The context is the caller's, to use from any thread: the header says so.
@@ -155,6 +215,8 @@ private func number(_ body: () throws(CheckpointError) -> Int) -> Int32 {
         case .imageNotWritten: CKPT_EIO
         case .systemFailure: CKPT_ESYSTEM
         case .unsupported: CKPT_EUNSUPPORTED
+        case .invalidExclusion: CKPT_EINVAL
+        case .tooManyExclusions: CKPT_EFULL
         }
         return Int32(number)
     }

@@ -27,7 +27,8 @@ public enum Checkpoint {
     /// when the thread or task leaves.
     public static func disable() { Coordinator.own.disable() }
 
-    /// Takes a checkpoint and returns when it is durable: `.saved` here, `.restarted` in every process made from the image.
+    /// Takes a checkpoint and returns when it is durable: `.saved` here, `.restarted` in every process made from the image;
+    /// `.tooSoon` at once when ``Configuration/minimumInterval`` is not over.
     ///
     /// Blocks the calling thread for as long as the writing takes; the other threads go on. While some thread is inside
     /// `deferring`, that long too.

@@ -25,6 +25,10 @@ public enum CheckpointError: Error, Sendable, Equatable {
     case systemFailure(step: String, errno: Int32)
     /// This kernel or processor lacks what is needed.
     case unsupported(String)
+    /// Memory that cannot be excluded or included, and why.
+    case invalidExclusion(reason: String)
+    /// More than 4096 ranges of memory are excluded.
+    case tooManyExclusions
 }
 
 extension CheckpointError: CustomStringConvertible {
@@ -43,6 +47,8 @@ extension CheckpointError: CustomStringConvertible {
         case .imageNotWritten(let path, let step, let errno): "\(path): \(step): \(text(ofErrno: errno))"
         case .systemFailure(let step, let errno): "\(step): \(text(ofErrno: errno))"
         case .unsupported(let what): what
+        case .invalidExclusion(let reason): "this memory cannot be excluded: \(reason)"
+        case .tooManyExclusions: "too many ranges of memory are excluded"
         }
     }
 
@@ -63,6 +69,8 @@ extension CheckpointError: CustomStringConvertible {
             default: "an older image is as it was"
             }
         case .systemFailure: "no image was written"
+        case .invalidExclusion: "exclude what the program itself has allocated"
+        case .tooManyExclusions: "exclude fewer and larger ones"
         case .unsupported: "`ckpt check` says what this host lacks"
         }
     }

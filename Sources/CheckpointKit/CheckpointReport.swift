@@ -8,12 +8,29 @@ public struct CheckpointReport: Sendable, Equatable {
     public var isElsewhere: Bool
     /// The image's identifier: 12 hex digits.
     public var identifier: String
+    /// Whether the image stands alone.
+    public var kind: Kind
     /// Which checkpoint of this run it is, from 1.
     public var sequence: UInt64
     /// Bytes of all mappings that were saved.
     public var memoryByteCount: UInt64
-    /// Bytes of page data in the image: memory without zero pages and without what was never touched.
+    /// Bytes of page data in the image: memory without zero pages and without what was never touched; of an increment, what was
+    /// written since its parent.
     public var pageByteCount: UInt64
+    /// Bytes of page data as they are in the image: fewer than `pageByteCount` when it is compressed.
+    public var storedByteCount: UInt64
+    /// Bytes of pages that are in no image because they are excluded as dead, or are as in the parent because read-only.
+    public var excludedByteCount: UInt64
+    /// Bytes of pages that were copied while the program ran, in `roundCount` rounds.
+    public var precopiedByteCount: UInt64
+    /// Bytes of pages that were copied in the pause.
+    public var frozenByteCount: UInt64
+    /// Rounds of copying while the program ran.
+    public var roundCount: Int
+    /// True when a copy-on-write child wrote what was left: the rounds did not converge, or there was no tracker.
+    public var isWrittenByChild: Bool
+    /// What found the written pages; `none`: nothing did, and the image is full.
+    public var tracker: Configuration.Tracker
     /// Bytes that the image takes on disk.
     public var fileByteCount: UInt64
     /// The time that the program lost: from the freeze to the thaw.
@@ -32,6 +49,14 @@ public struct CheckpointReport: Sendable, Equatable {
     public var attempts: Int
     /// Descriptors and mappings that a restart refuses; ``Checkpoint/preflight()`` names them.
     public var unsupportedCount: Int
+
+    /// Whether an image stands alone.
+    public enum Kind: Sendable, Equatable {
+        /// All of the memory.
+        case full
+        /// What changed since its parent, the image with this identifier; `depth`: increments from the last full image to this.
+        case increment(parent: String, depth: Int)
+    }
 }
 
 /// A checkpoint that did not come about. The program goes on, and an older image is as it was.
@@ -52,6 +77,8 @@ public enum Outcome: Sendable, Equatable {
     case saved(CheckpointReport)
     /// This process was made from the image.
     case restarted(RestartContext)
+    /// The last image is younger than ``Configuration/minimumInterval``: nothing was done.
+    case tooSoon
 }
 
 /// What an after-hook is told. It runs when the program goes on; the image may still be under way to the disk:
@@ -73,6 +100,8 @@ public enum CheckpointEvent: Sendable, Equatable {
     case failed(CheckpointFailure)
     /// A before-hook cancelled a checkpoint.
     case cancelled(CheckpointFailure)
+    /// A request came sooner than ``Configuration/minimumInterval`` allows.
+    case tooSoon
     /// This process was made from an image just now.
     case restarted(RestartContext)
 }

@@ -55,16 +55,20 @@ package final class Coordinator: Sendable {
                 return (previous, state.inherited)
             }
             forgetParentIfForked()
+            state.withLock { engine.live.setHookCount($0.hookCount) }
             // Order: the thread before the signal, because the first checkpoint may have hooks to run.
             startThreadIfNeeded()
             let failure = engine.arm(ProcessFacts.plan(for: settings, inherited: inherited))
             guard failure == 0 else {
-                state.withLock { $0.settings = previous }
+                state.withLock { state in
+                    state.settings = previous
+                    engine.live.setHookCount(state.hookCount)
+                }
                 engine.announce()
                 throw CheckpointError(arming: settings, over: previous, errno: -failure)
             }
-            // In the child of a fork the engine began with an empty live state.
-            state.withLock { engine.live.setHookCount($0.hooks.countAroundFreeze) }
+            // Once more: in the child of a fork the engine began with an empty live state.
+            state.withLock { engine.live.setHookCount($0.hookCount) }
         }
     }
 
@@ -87,7 +91,10 @@ package final class Coordinator: Sendable {
     private func disarm() {
         guard state.withLock({ $0.settings != nil }) else { return }
         _ = engine.disarm()
-        state.withLock { $0.settings = nil }
+        state.withLock { state in
+            state.settings = nil
+            engine.live.setHookCount(state.hookCount)
+        }
         engine.announce()
     }
 
@@ -114,7 +121,7 @@ package final class Coordinator: Sendable {
                 if restartIsDelivered { return .restarted(live.restartContext) }
             } else if live.completed >= ticket {
                 if let (report, hookRun) = answer(to: UInt64(ticket), from: firstReport) {
-                    return try .saved(report.result(hookRun))
+                    return report.isTooSoon ? .tooSoon : try .saved(report.result(hookRun))
                 }
             } else if !live.isArmed {
                 throw .notEnabled
@@ -158,12 +165,14 @@ package final class Coordinator: Sendable {
         let live = engine.live
         guard live.restartCount > 0 else {
             return Settings.Surroundings(
-                variable: ProcessFacts.environmentValue, directory: directory, programName: ProcessFacts.programName)
+                variable: ProcessFacts.environmentValue, directory: directory, programName: ProcessFacts.programName,
+                toolPaths: ProcessFacts.toolPaths, isExecutable: ProcessFacts.isExecutable)
         }
         let environment = live.restartContext.environment
         return Settings.Surroundings(
             variable: { name in environment[name].flatMap { $0.isEmpty ? nil : Array($0.utf8) } },
-            directory: directory, programName: ProcessFacts.programName, restartedPath: live.imagePath)
+            directory: directory, programName: ProcessFacts.programName, restartedPath: live.imagePath,
+            toolPaths: ProcessFacts.toolPaths, isExecutable: ProcessFacts.isExecutable)
     }
 }
 

@@ -8,6 +8,9 @@ struct HookRun: Sendable {
 }
 
 extension RawReport {
+    /// The minimum interval is not over: nothing was done, and nothing is wrong.
+    package var isTooSoon: Bool { outcome == CKPT_OUTCOME_TOO_SOON.rawValue }
+
     /// The checkpoint, or why there is none.
     func result(_ hookRun: HookRun?) throws(CheckpointError) -> CheckpointReport {
         guard outcome == CKPT_OUTCOME_SAVED.rawValue else { throw error(hookRun) }
@@ -19,6 +22,7 @@ extension RawReport {
     package func result() throws(CheckpointError) -> CheckpointReport { try result(nil) }
 
     func event(_ hookRun: HookRun?) -> CheckpointEvent {
+        if isTooSoon { return .tooSoon }
         do throws(CheckpointError) {
             return .saved(try result(hookRun))
         } catch {

@@ -100,9 +100,15 @@ package struct RawReport: Sendable, Equatable {
         path = unsafe String(decoding: text(at: ckpt_report_path(raw), upTo: Int(CKPT_PATH_BYTES)), as: UTF8.self)
         saved = unsafe CheckpointReport(
             path: path, isElsewhere: raw.pointee.path_differs != 0,
-            identifier: Identity.name(of: raw.pointee.identifier), sequence: raw.pointee.sequence,
+            identifier: Identity.name(of: raw.pointee.identifier),
+            kind: raw.pointee.parent == 0
+                ? .full : .increment(parent: Identity.name(of: raw.pointee.parent), depth: Int(raw.pointee.depth)),
+            sequence: raw.pointee.sequence,
             memoryByteCount: raw.pointee.memory_byte_count, pageByteCount: raw.pointee.page_byte_count,
-            fileByteCount: raw.pointee.file_byte_count,
+            storedByteCount: raw.pointee.stored_byte_count, excludedByteCount: raw.pointee.excluded_byte_count,
+            precopiedByteCount: raw.pointee.precopied_byte_count, frozenByteCount: raw.pointee.frozen_byte_count,
+            roundCount: Int(raw.pointee.round_count), isWrittenByChild: raw.pointee.by_child != 0,
+            tracker: .init(rawTracker: raw.pointee.tracker), fileByteCount: raw.pointee.file_byte_count,
             pause: .nanoseconds(Int64(clamping: raw.pointee.pause_ns)),
             parkDuration: .nanoseconds(Int64(clamping: raw.pointee.park_ns)),
             durableAfter: .nanoseconds(Int64(clamping: raw.pointee.durable_ns)),

@@ -56,6 +56,35 @@ package enum ProcessFacts {
         return unsafe action.__sigaction_handler.sa_handler != nil
     }
 
+    /// Where the program `ckpt` may be: beside the executable, in PATH, where `make install` puts it with the library.
+    package static func toolPaths() -> [[UInt8]] {
+        func directory(of path: [UInt8]) -> [UInt8] { Array(path[..<(path.lastIndex(of: UInt8(ascii: "/")) ?? 0)]) }
+        var directories: [[UInt8]] = []
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        // Safety: readlink writes at most the count it is given.
+        let count = unsafe buffer.withUnsafeMutableBytes { bytes in
+            unsafe readlink("/proc/self/exe", bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
+        }
+        if count > 0 { directories.append(directory(of: Array(buffer[..<count]))) }
+        directories += (environmentValue("PATH") ?? []).split(separator: UInt8(ascii: ":")).map(Array.init)
+        // Safety: the loader's own string, which stays as long as this library is loaded.
+        if let library = unsafe ckpt_library_path() {
+            directories.append(directory(of: unsafe Array(String(cString: library).utf8)) + Array("/../bin".utf8))
+        }
+        return directories.map { $0 + Array("/ckpt".utf8) }
+    }
+
+    /// Gives free heap back to the kernel.
+    package static func trimHeap() { ckpt_trim_heap() }
+
+    /// True for a file that this user may execute.
+    package static func isExecutable(_ path: [UInt8]) -> Bool {
+        var status = stat()
+        let name = String(decoding: path, as: UTF8.self)
+        // Safety: stat fills the struct it is given; the string lives for the calls.
+        return unsafe stat(name, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(name, X_OK) == 0
+    }
+
     /// CLOCK_MONOTONIC.
     package static func monotonicTime() -> Duration {
         var time = timespec()
@@ -75,6 +104,17 @@ package enum ProcessFacts {
         plan.generations = settings.generations
         plan.freeze_deadline_ns = Settings.freezeDeadline
         plan.freeze_patience_ns = Settings.freezePatience
+        plan.tracker = settings.tracker.rawTracker
+        plan.pause_budget_ns = settings.pauseBudget.nanoseconds
+        switch settings.interval {
+        case .every(let interval): plan.interval_ns = interval.nanoseconds
+        case .automatic(let failure): plan.failure_ns = failure.nanoseconds
+        case nil: break
+        }
+        plan.minimum_interval_ns = settings.minimumInterval.nanoseconds
+        plan.disk_limit_byte_count = settings.diskLimit
+        plan.chain_length = settings.chainLength
+        (plan.compression, plan.compression_level) = settings.compression.raw
         if inherited.count == 3 { plan.inherited = (inherited[0], inherited[1], inherited[2]) }
         // Safety: each function fills a field of this struct, of the size that its declaration says.
         plan.rseq_byte_count = unsafe ckpt_rseq(&plan.rseq_offset)
@@ -82,7 +122,8 @@ package enum ProcessFacts {
         plan.build_id_byte_count = unsafe withUnsafeMutableBytes(of: &plan.build_id) { bytes in
             unsafe ckpt_executable_build_id(bytes.baseAddress!.assumingMemoryBound(to: UInt8.self))
         }
-        // Safety: the settings hold a path that is shorter than the field, which is all zero.
+        // Safety: the settings hold paths that are shorter than their fields, which are all zero.
+        unsafe withUnsafeMutableBytes(of: &plan.sink_path) { unsafe $0.copyBytes(from: settings.sinkPath) }
         unsafe withUnsafeMutableBytes(of: &plan.image_path) { unsafe $0.copyBytes(from: settings.imagePath) }
         return plan
     }

@@ -93,7 +93,13 @@ extension Coordinator {
     private func answerScribe() {
         switch ckpt_hook_phase(rawValue: engine.live.hookPhase) {
         case CKPT_HOOK_BEFORE:
-            let (refusals, duration) = runHooks { $0.runBefore() }
+            let trimsHeap = state.withLock { $0.settings?.trimsHeap == true }
+            let (refusals, duration) = runHooks { hooks in
+                let refusals = hooks.runBefore()
+                // Order: behind the hooks of the program, because these may free what it can do without.
+                if trimsHeap && refusals.isEmpty { ProcessFacts.trimHeap() }
+                return refusals
+            }
             state.withLock { $0.hookRun = HookRun(duration: duration, refusals: refusals) }
             let answer = refusals.isEmpty ? CKPT_HOOK_GO : CKPT_HOOK_CANCEL
             engine.live.changeHookPhase(from: CKPT_HOOK_BEFORE.rawValue, to: answer.rawValue)
@@ -150,7 +156,7 @@ extension Coordinator {
     private func addHook(_ name: String, _ action: Hooks.Action) -> Registration {
         let number = state.withLock { state in
             let number = state.hooks.add(name, action)
-            engine.live.setHookCount(state.hooks.countAroundFreeze)
+            engine.live.setHookCount(state.hookCount)
             return number
         }
         startThreadIfNeeded()
@@ -161,7 +167,7 @@ extension Coordinator {
     @discardableResult
     package func cancelHook(_ number: Int64) -> Bool {
         state.withLock { state in
-            defer { engine.live.setHookCount(state.hooks.countAroundFreeze) }
+            defer { engine.live.setHookCount(state.hookCount) }
             return state.hooks.remove(number)
         }
     }
@@ -188,6 +194,9 @@ extension Coordinator {
 extension Coordinator.State {
     var needsThread: Bool {
         guard let settings else { return false }
-        return settings.isVerbose || !hooks.isEmpty || !readers.isEmpty
+        return settings.isVerbose || settings.trimsHeap || !hooks.isEmpty || !readers.isEmpty
     }
+
+    /// What the scribe must wait for around a freeze: hooks, and the heap that is trimmed.
+    var hookCount: Int { hooks.countAroundFreeze + (settings?.trimsHeap == true ? 1 : 0) }
 }

@@ -9,6 +9,17 @@ package struct Settings: Sendable, Equatable {
     package var exitStatus: Int32
     package var generations: UInt32
     package var isVerbose: Bool
+    package var interval: Configuration.Interval?
+    package var minimumInterval: Duration
+    package var tracker: Configuration.Tracker
+    package var pauseBudget: Duration
+    package var chainLength: UInt32
+    package var compression: Configuration.Compression
+    /// Absolute path of the program that compresses; empty without compression.
+    package var sinkPath: [UInt8]
+    /// 0: none.
+    package var diskLimit: UInt64
+    package var trimsHeap: Bool
 
     /// Nanoseconds of one attempt to freeze: a thread in vfork needs as long as its child needs to exec, some milliseconds.
     package static let freezeDeadline: UInt64 = 250_000_000
@@ -23,14 +34,20 @@ package struct Settings: Sendable, Equatable {
         package var programName: [UInt8]
         /// The path of the image that this process was restarted from; empty: none.
         package var restartedPath: [UInt8]
+        /// Where the program `ckpt` may be, the best place first.
+        package var toolPaths: () -> [[UInt8]]
+        package var isExecutable: (_ path: [UInt8]) -> Bool
 
         package init(
-            variable: @escaping (_ name: String) -> [UInt8]?, directory: [UInt8], programName: [UInt8], restartedPath: [UInt8] = []
+            variable: @escaping (_ name: String) -> [UInt8]?, directory: [UInt8], programName: [UInt8], restartedPath: [UInt8] = [],
+            toolPaths: @escaping () -> [[UInt8]] = { [] }, isExecutable: @escaping (_ path: [UInt8]) -> Bool = { _ in false }
         ) {
             self.variable = variable
             self.directory = directory
             self.programName = programName
             self.restartedPath = restartedPath
+            self.toolPaths = toolPaths
+            self.isExecutable = isExecutable
         }
 
         func text(_ name: String) -> String? { variable(name).map { String(decoding: $0, as: UTF8.self) } }
@@ -58,10 +75,22 @@ package struct Settings: Sendable, Equatable {
         }
         let exitStatus = try number("CKPT_EXIT_STATUS", orElse: configuration.exitStatus, "Configuration.exitStatus", 0...255, surroundings)
         let generations = try number("CKPT_GENERATIONS", orElse: configuration.generations, "Configuration.generations", 0...65535, surroundings)
+        let chainLength = try number("CKPT_CHAIN", orElse: configuration.chainLength, "Configuration.chainLength", 0...65535, surroundings)
+        let compression = try compression(configuration, in: surroundings)
         return Settings(
             imagePath: try imagePath(configuration, in: surroundings), signal: signal, exitSignal: exitSignal,
             exitStatus: Int32(exitStatus), generations: UInt32(generations),
-            isVerbose: try isYes("CKPT_VERBOSE", in: surroundings) ?? configuration.isVerbose)
+            isVerbose: try isYes("CKPT_VERBOSE", in: surroundings) ?? configuration.isVerbose,
+            interval: try interval(configuration, in: surroundings),
+            minimumInterval: try duration(
+                "CKPT_MIN_INTERVAL", orElse: configuration.minimumInterval, "Configuration.minimumInterval", .zero ... .longest, surroundings),
+            tracker: try tracker(configuration, in: surroundings),
+            pauseBudget: try duration(
+                "CKPT_PAUSE", orElse: configuration.pauseBudget, "Configuration.pauseBudget", .zero ... .seconds(3600), surroundings),
+            chainLength: UInt32(chainLength), compression: compression,
+            sinkPath: compression == .none ? [] : try sinkPath(in: surroundings),
+            diskLimit: try diskLimit(configuration, in: surroundings),
+            trimsHeap: try isYes("CKPT_TRIM_HEAP", in: surroundings) ?? configuration.trimsHeap)
     }
 
     private static func imagePath(_ configuration: Configuration, in surroundings: Surroundings) throws(CheckpointError) -> [UInt8] {
@@ -93,7 +122,7 @@ package struct Settings: Sendable, Equatable {
         return path
     }
 
-    private static func isYes(_ name: String, in surroundings: Surroundings) throws(CheckpointError) -> Bool? {
+    static func isYes(_ name: String, in surroundings: Surroundings) throws(CheckpointError) -> Bool? {
         guard let text = surroundings.text(name) else { return nil }
         switch text.lowercased() {
         case "1", "yes", "true", "on": return true
@@ -115,7 +144,7 @@ package struct Settings: Sendable, Equatable {
         throw .invalidSetting(name: name, value: "\(signal)", reason: "that signal \(reason)")
     }
 
-    private static func number(
+    static func number(
         _ name: String, orElse configured: Int, _ configuredName: String, _ range: ClosedRange<Int>, _ surroundings: Surroundings
     ) throws(CheckpointError) -> Int {
         let text = surroundings.text(name)

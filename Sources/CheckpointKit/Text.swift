@@ -27,10 +27,11 @@ extension CheckpointEvent {
     package var line: String {
         switch self {
         case .saved(let report):
-            "ckpt: saved \(report.path) (\(text(ofByteCount: report.fileByteCount)), pause \(text(of: report.pause)), "
+            "ckpt: saved \(report.path) (\(text(ofByteCount: report.fileByteCount))\(report.kindNote), pause \(text(of: report.pause)), "
                 + "durable after \(text(of: report.durableAfter))\(report.note))"
         case .failed(let failure): "ckpt: no checkpoint: \(failure.error)"
         case .cancelled(let failure): "ckpt: no checkpoint: \(failure.error)"
+        case .tooSoon: "ckpt: no checkpoint: it is too soon after the last one; ask again later"
         case .restarted(let context):
             "ckpt: restarted from \(context.image) (loaded in \(text(of: context.loadDuration))); the next image is \(context.path)"
         }
@@ -38,6 +39,14 @@ extension CheckpointEvent {
 }
 
 extension CheckpointReport {
+    /// `, increment 3 of 0123456789ab, 300 MB excluded`; nothing of a full image.
+    package var kindNote: String {
+        var note = ""
+        if case .increment(let parent, let depth) = kind { note += ", increment \(depth) of \(parent)" }
+        if excludedByteCount > 0 { note += ", \(text(ofByteCount: excludedByteCount)) excluded" }
+        return note
+    }
+
     fileprivate var note: String {
         (unsupportedCount > 0 ? ", \(unsupportedCount) things that a restart refuses: see `ckpt inspect`" : "")
             + (isElsewhere ? ", because another program that runs owns the configured path" : "")

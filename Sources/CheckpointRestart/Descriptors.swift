@@ -140,6 +140,11 @@ struct DescriptorHolder {
 
 /// The soft limit of open files, raised as far as it takes while descriptors are held. The numbers stay valid under a lower one.
 enum DescriptorLimit {
+    static var soft: UInt64 {
+        var limits = [UInt8](repeating: 0, count: 16)
+        return ProcessCalls.perform(302, [0, 7, 0, 0], bytes: &limits, at: 3) == 0 ? limits.word64(at: 0) : 0
+    }
+
     static func raise(toHold count: Int) {
         var limits = [UInt8](repeating: 0, count: 16)
         guard ProcessCalls.perform(302, [0, 7, 0, 0], bytes: &limits, at: 3) == 0 else { return }  // prlimit, RLIMIT_NOFILE

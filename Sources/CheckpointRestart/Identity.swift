@@ -21,9 +21,10 @@ package struct EnteredIdentity: Sendable {
 package enum Identity {
     /// Before this everything runs in one thread. Returns in the process that shall become the program, with every signal
     /// blocked; the supervisor, which is this process unless the ids are new, and init never return.
-    package static func enter(image: Image, options: RestartOptions) throws(RestartFailure) -> EnteredIdentity {
+    package static func enter(chain: ImageChain, options: RestartOptions) throws(RestartFailure) -> EnteredIdentity {
+        let image = chain.newest
         SupervisorSignals.block()
-        if options.identity == .new { return try enterNew(image, options, reason: nil) }
+        if options.identity == .new { return try enterNew(chain, options, reason: nil) }
         guard var signals = SupervisorSignals() else {
             throw RestartFailure(kind: .io, what: "signals can not be read", remedy: "close some descriptors and try again")
         }
@@ -41,7 +42,7 @@ package enum Identity {
                 kind: .unsupported, what: "process ids can not be kept: \(reason)",
                 remedy: "restart where user namespaces are allowed or as root, or use --identity new")
         }
-        return try enterNew(image, options, reason: reason)
+        return try enterNew(chain, options, reason: reason)
     }
 
     /// The ids of the image.
@@ -188,10 +189,10 @@ package enum Identity {
     }
 
     /// This process becomes the program, as it is.
-    private static func enterNew(_ image: Image, _ options: RestartOptions, reason: String?) throws(RestartFailure) -> EnteredIdentity {
+    private static func enterNew(_ chain: ImageChain, _ options: RestartOptions, reason: String?) throws(RestartFailure) -> EnteredIdentity {
         let remark = "the program runs with new process ids" + (reason.map { ": \($0)" } ?? "")
-        let locks = IdentityLocks(image)
-        let kept = KeptId.all(in: image)
+        let locks = IdentityLocks(chain)
+        let kept = KeptId.all(in: chain)
         if let holder = locks.holder() ?? kept.contended, !options.force {
             throw RestartFailure(
                 kind: .unsupported, what: "\(holder), which new process ids would break" + (reason.map { "; ids can not be kept: \($0)" } ?? ""),

@@ -20,16 +20,12 @@ enum HeldMutexSearch {
         }
     }
 
-    /// The first mutex in these bytes of the image that one of the threads holds and that checks its owner.
-    static func first(in descriptor: Int32, offset: UInt64, byteCount: UInt64, ids: [Int32]) -> (address: UInt64, id: Int32)? {
-        var bytes = [UInt8](repeating: 0, count: Int(byteCount))
-        let got = ProcessCalls.perform(
-            17, [Int64(descriptor), 0, Int64(byteCount), Int64(clamping: offset)], bytes: &bytes, at: 1)  // pread
-        guard got == Int64(byteCount) else { return nil }
+    /// The first mutex in these bytes of the program that one of the threads holds and that checks its owner.
+    static func first(in bytes: [UInt8], ids: [Int32]) -> (address: UInt64, id: Int32)? {
         // Safety: both arrays are held for the call, which reads no more than the counts say.
         let found = unsafe bytes.withUnsafeBytes { bytes in
             unsafe ids.withUnsafeBufferPointer { ids in
-                unsafe ckpt_identity_held_mutex(bytes.baseAddress, byteCount, ids.baseAddress, UInt32(ids.count))
+                unsafe ckpt_identity_held_mutex(bytes.baseAddress, UInt64(bytes.count), ids.baseAddress, UInt32(ids.count))
             }
         }
         guard found >= 0 else { return nil }

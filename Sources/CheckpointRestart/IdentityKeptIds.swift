@@ -17,17 +17,18 @@ package struct KeptId: Sendable {
         var contended: String?
     }
 
-    static func all(in image: Image) -> Found {
+    static func all(in chain: ImageChain) -> Found {
+        let image = chain.newest
         let threads = image.threads.filter { !$0.flags.contains(.ended) }
         let tids = threads.map(\.tid)
-        let memory = ImageMemory(image)
+        let memory = ImageMemory(chain)
         var found = Found()
         for mapping in image.mappings where mapping.protection.contains(.write) && !mapping.flags.contains(.shared) {
             let isStack = mapping.kind == .stack || threads.contains { mapping.addresses.contains($0.ucontext) }
-            for run in image.runs(in: mapping) where run.kind == .here {
-                guard let bytes = memory.read(run.address, byteCount: Int(run.byteCount)) else { continue }
+            for stretch in memory.stretches(of: mapping) {
+                guard let bytes = memory.read(stretch.start, byteCount: Int(stretch.byteCount)) else { continue }
                 for offset in HeldMutexSearch.words(in: bytes, ids: tids) {
-                    let address = run.address + UInt64(offset)
+                    let address = stretch.start + UInt64(offset)
                     let word = bytes.word32(at: offset)
                     let id = KeptId(tid: Int32(word & 0x3fff_ffff), address: address, flags: word & 0xc000_0000)
                     if threads.contains(where: { isLocal(address, to: $0) }) {

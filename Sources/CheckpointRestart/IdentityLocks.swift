@@ -11,9 +11,9 @@ struct IdentityLocks {
     let image: Image
     private let memory: ImageMemory
 
-    init(_ image: Image) {
-        self.image = image
-        memory = ImageMemory(image)
+    init(_ chain: ImageChain) {
+        image = chain.newest
+        memory = ImageMemory(chain)
     }
 
     /// What holds an id, in words; nil: nothing was found.
@@ -52,11 +52,10 @@ struct IdentityLocks {
     private func heldMutex() -> String? {
         let ids = image.threads.map(\.tid)
         for mapping in image.mappings where mapping.protection.contains(.write) {
-            for run in image.runs(in: mapping) where run.kind == .here {
-                if let (address, id) = HeldMutexSearch.first(
-                    in: image.descriptor, offset: run.fileOffset, byteCount: run.byteCount, ids: ids)
-                {
-                    return "thread \(id) holds a mutex that checks its owner (at 0x\(String(run.address + address, radix: 16)))"
+            for stretch in memory.stretches(of: mapping) {
+                guard let bytes = memory.read(stretch.start, byteCount: Int(stretch.byteCount)) else { continue }
+                if let (address, id) = HeldMutexSearch.first(in: bytes, ids: ids) {
+                    return "thread \(id) holds a mutex that checks its owner (at 0x\(String(stretch.start + address, radix: 16)))"
                 }
             }
         }

@@ -4,7 +4,8 @@ package import SystemPackage
 
 /// Which image is restarted, and where the next checkpoint of the program goes.
 package struct ImageChoice {
-    package var image: Image
+    package var chain: ImageChain
+    package var image: Image { chain.newest }
     /// Absolute; the path that was named.
     package var headPath: FilePath
     /// Identifier of the image that is there now.
@@ -14,17 +15,42 @@ package struct ImageChoice {
     package static func open(_ path: String, at: String?) throws(RestartFailure) -> ImageChoice {
         let headPath = absolute(FilePath(path))
         let head = try newest(headPath)
-        guard let at else { return ImageChoice(image: head, headPath: headPath, head: head.ident.identifier) }
-        let chosen: Image
+        guard let at else { return try newestChain(head, headPath) }
+        let chosen: ImageChain
         if at.utf8.count == 12, let identifier = UInt64(at, radix: 16) {
-            chosen = try identifier == head.ident.identifier ? head : openImage(older(headPath).appending(at.lowercased()))
+            if identifier == head.ident.identifier { return try newestChain(head, headPath) }
+            let image = try openImage(ImageFolder.parents(of: headPath).appending(at.lowercased()))
+            chosen = try openChain(image)
         } else if let number = Int(at), number >= 0 {
-            chosen = try number == 0 ? head : generation(number, headPath, head)
+            if number == 0 { return try newestChain(head, headPath) }
+            DescriptorLimit.raise(toHold: (ImageFolder.names(in: ImageFolder.parents(of: headPath)) ?? []).count + 64)
+            let older = ImageFolder.complete(besides: head)
+            guard number <= older.count else {
+                throw RestartFailure(kind: .missing, what: "there is no generation \(number), only \(older.count) older ones",
+                    remedy: "choose a smaller number for --at")
+            }
+            chosen = older[number - 1]
         } else {
             throw RestartFailure(kind: .usage, what: "--at \(at) is no number and no identifier of 12 hex digits",
                 remedy: "see ckpt inspect for the identifiers")
         }
-        return ImageChoice(image: chosen, headPath: headPath, head: head.ident.identifier)
+        return ImageChoice(chain: chosen, headPath: headPath, head: head.ident.identifier)
+    }
+
+    /// The newest image with what it builds on. A program that runs may replace it meanwhile and remove what the new one does
+    /// not need: then once more.
+    private static func newestChain(_ head: Image, _ path: FilePath) throws(RestartFailure) -> ImageChoice {
+        var head = head
+        for _ in 0..<8 {
+            do throws(RestartFailure) {
+                return ImageChoice(chain: try openChain(head), headPath: path, head: head.ident.identifier)
+            } catch {
+                let now = try newest(path)
+                if now.ident.identifier == head.ident.identifier { throw error }
+                head = now
+            }
+        }
+        return ImageChoice(chain: try openChain(head), headPath: path, head: head.ident.identifier)
     }
 
     /// The image at the path, when nobody is about to replace it: a program that was killed while its checkpoint was being
@@ -42,22 +68,10 @@ package struct ImageChoice {
         return image
     }
 
-    private static func older(_ headPath: FilePath) -> FilePath { FilePath(headPath.string + ".d") }
-
-    /// The older complete images, the newest first.
-    private static func generation(_ number: Int, _ headPath: FilePath, _ head: Image) throws(RestartFailure) -> Image {
-        var images: [Image] = []
-        for name in DirectoryNames.list(older(headPath)) where name.utf8.count == 12 && UInt64(name, radix: 16) != nil {
-            // The newest may be linked there too.
-            guard let image = try? openImage(older(headPath).appending(name)), image.ident.identifier != head.ident.identifier else { continue }
-            images.append(image)
-        }
-        images.sort { $0.ident.createdRealtimeNs > $1.ident.createdRealtimeNs }
-        guard number <= images.count else {
-            throw RestartFailure(kind: .missing, what: "there is no generation \(number), only \(images.count) older ones",
-                remedy: "choose a smaller number for --at")
-        }
-        return images[number - 1]
+    private static func openChain(_ image: Image) throws(RestartFailure) -> ImageChain {
+        // Each image of the chain is an open file.
+        DescriptorLimit.raise(toHold: Int(image.ident.depth) + 64)
+        do throws(ImageError) { return try ImageChain(image) } catch { throw RestartFailure(error) }
     }
 
     private static func openImage(_ path: FilePath) throws(RestartFailure) -> Image {

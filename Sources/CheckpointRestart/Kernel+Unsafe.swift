@@ -8,11 +8,11 @@ package import SystemPackage
 /// nothing of this program lives (`Placement`), or in an array that is held for the length of the call.
 package enum Kernel {
     package enum Number: Int64 {
-        case close = 3, mmap = 9, mprotect = 10, munmap = 11, rtSigaction = 13, rtSigprocmask = 14, pread = 17, exitGroup = 231, futex = 202, pwrite = 18
+        case close = 3, mmap = 9, mprotect = 10, munmap = 11, rtSigaction = 13, rtSigprocmask = 14, pread = 17, ioctl = 16, exitGroup = 231, futex = 202, pwrite = 18
         case mremap = 25, madvise = 28, getcwd = 79, getdents64 = 217, getpid = 39, kill = 62, fcntl = 72, ftruncate = 77, capset = 126, prctl = 157
         case archPrctl = 158, gettid = 186, schedGetaffinity = 204, setTidAddress = 218, clockGettime = 228, tgkill = 234
         case openat = 257, setRobustList = 273, closeRange = 436, prlimit = 302, getrandom = 318, memfdCreate = 319
-        case mlock2 = 325, rseq = 334
+        case mlock2 = 325, rseq = 334, timerCreate = 222, timerSettime = 223, userfaultfd = 323
     }
 
     @discardableResult

@@ -1,86 +1,130 @@
 // SPDX-License-Identifier: Apache-2.0
 import CheckpointImage
-import Synchronization
 import SystemPackage
 
-/// A piece of work: one page run, or a piece of a hole.
-struct LoadUnit: Sendable {
-    enum Work: Sendable { case read, check, zero }
-    var work: Work
-    var staged: UInt64          // where it is now
-    var address: UInt64         // where it will be
-    var fileOffset: UInt64
-    var byteCount: UInt64
-    var crc: UInt32
-    var isDense = false
-
-    enum Failure: Error { case checksum, notZero, io(Errno) }
-
-    func perform(_ descriptor: Int32) throws(Failure) {
-        switch work {
-        case .read:
-            do throws(Errno) { try Kernel.read(descriptor, into: staged, byteCount: byteCount, offset: fileOffset) } catch {
-                throw .io(error)
-            }
-            if Kernel.checksum(at: staged, byteCount: byteCount) != crc { throw .checksum }
-        case .check:
-            if Kernel.checksum(at: staged, byteCount: byteCount) != crc { throw .checksum }
-        case .zero:
-            if !Kernel.isZero(at: staged, byteCount: byteCount) { throw .notZero }
-        }
-    }
-}
-
 /// Reads pages into their place-holders, in parallel, and checks every one against its checksum.
+///
+/// A run of an older image may be only partly the program's still. When all its pages have content anyway, it is read whole
+/// into its place, before what newer images have there; otherwise it is read elsewhere, and what is still good is copied:
+/// so no page gets content that must be taken away again.
 struct Load {
-    let image: Image
-    let descriptor: Int32
+    private let chain: ImageChain
     private var units: [LoadUnit] = []
+    private var parts: [LoadUnit.Part] = []
+    private typealias Wanted = (piece: Int, holder: Int)
+    /// Pieces that are to be read, of each image, ascending, with their place-holders.
+    private var wanted: [[Wanted]]
+    private var holders: [PlaceHolder] = []
+    /// 2 MiB blocks that become huge pages, in the place-holders; ascending.
+    private var dense: [AddressRange] = []
     /// Mappings that get huge pages, once what must not become one is read.
     private var huge: [AddressRange] = []
     private let usesHugePages: Bool
 
-    init(image: Image, descriptor: Int32) {
-        self.image = image
-        self.descriptor = descriptor
-        units.reserveCapacity(image.runs.count)
+    init(chain: ImageChain) {
+        self.chain = chain
+        wanted = Array(repeating: [], count: chain.images.count)
+        units.reserveCapacity(chain.pieces.count)
         // With [always] no advice is needed, with [never] it is useless. Without /sys it does no harm.
         let setting = Kernel.file("/sys/kernel/mm/transparent_hugepage/enabled").map { String(decoding: $0, as: UTF8.self) }
         usesHugePages = setting?.contains("[madvise]") ?? true
     }
 
-    /// The content of memory of its own.
+    /// The content of memory of its own. Place-holders come in ascending order.
     mutating func read(_ holder: PlaceHolder) {
-        let runs = image.runs(in: holder.mapping)
-        let dense = denseBlocks(of: holder, runs)
-        for run in runs where run.kind == .here {
-            let staged = holder.place(of: run.address)
-            units.append(LoadUnit(
-                work: .read, staged: staged, address: run.address, fileOffset: run.fileOffset, byteCount: run.byteCount, crc: run.crc,
-                isDense: dense.contains { $0.overlaps(AddressRange(start: staged, end: staged + run.byteCount)) }))
-        }
-        if !dense.isEmpty { huge.append(holder.staged) }
+        let pieces = chain.pieces(in: holder.mapping)
+        for index in pieces.indices where pieces[index].isHere { wanted[Int(pieces[index].image)].append((index, holders.count)) }
+        holders.append(holder)
+        let blocks = denseBlocks(of: holder, pieces)
+        dense += blocks
+        if !blocks.isEmpty { huge.append(holder.staged) }
     }
 
-    /// What is mapped from the image: its runs, and that its holes are holes.
-    mutating func check(_ holder: PlaceHolder) {
+    /// What is mapped from an image: its runs, and that its holes are holes.
+    mutating func check(_ holder: PlaceHolder, in image: Int) {
         var next = holder.mapping.start
         func hole(_ end: UInt64) -> LoadUnit {
-            LoadUnit(work: .zero, staged: holder.place(of: next), address: next, fileOffset: 0, byteCount: end - next, crc: 0)
+            LoadUnit(work: .zero, image: image, staged: holder.place(of: next), address: next, fileOffset: 0, byteCount: end - next, crc: 0)
         }
-        for run in image.runs(in: holder.mapping) where run.kind == .here {
+        for run in chain.images[image].runs(in: holder.mapping) where run.kind == .here {
             if next < run.address { units.append(hole(run.address)) }
             units.append(LoadUnit(
-                work: .check, staged: holder.place(of: run.address), address: run.address, fileOffset: run.fileOffset,
+                work: .check, image: image, staged: holder.place(of: run.address), address: run.address, fileOffset: run.fileOffset,
                 byteCount: run.byteCount, crc: run.crc))
             next = run.end
         }
         if next < holder.mapping.end { units.append(hole(holder.mapping.end)) }
     }
 
+    /// One unit for each run of which something is wanted.
+    private mutating func makeUnits(of image: Int) {
+        let list = wanted[image]
+        var first = 0
+        while first < list.count {
+            let number = chain.pieces[list[first].piece].run
+            var end = first + 1
+            while end < list.count, chain.pieces[list[end].piece].run == number { end += 1 }
+            units.append(unit(of: chain.images[image].runs[Int(number)], image, list[first..<end]))
+            first = end
+        }
+    }
+
+    private mutating func unit(of run: PageRun, _ image: Int, _ list: ArraySlice<Wanted>) -> LoadUnit {
+        let holder = holders[list[list.startIndex].holder]
+        let staged = AddressRange(start: holder.place(of: run.address), end: holder.place(of: run.address) + run.byteCount)
+        var unit = LoadUnit(
+            work: .read, image: image, staged: staged.start, address: run.address, fileOffset: run.fileOffset, byteCount: run.byteCount, crc: run.crc)
+        if holder.mapping.start <= run.address, run.end <= holder.mapping.end {
+            let blocks = denseByteCount(in: staged)
+            unit.isDense = blocks > 0
+            if list.reduce(0, { $0 + chain.pieces[$1.piece].byteCount }) == run.byteCount { return unit }
+            // Order: sparse units come first, so a whole run that newer ones overwrite is either dense or not.
+            if blocks == 0 || blocks == run.byteCount, hasContentEverywhere(run, from: list[list.startIndex].piece) {
+                unit.isPartlyOld = true
+                return unit
+            }
+        }
+        let start = parts.count
+        for (index, holder) in list {
+            let piece = chain.pieces[index]
+            let place = holders[holder].place(of: piece.address)
+            parts.append(LoadUnit.Part(offset: piece.address - run.address, staged: place, byteCount: piece.byteCount))
+            unit.isDense = unit.isDense || denseByteCount(in: AddressRange(start: place, end: place + piece.byteCount)) > 0
+        }
+        unit.work = .copy(start..<parts.count)
+        return unit
+    }
+
+    /// Whether each page of the run is here in some image; `piece`: one that is in it.
+    private func hasContentEverywhere(_ run: PageRun, from piece: Int) -> Bool {
+        var first = piece
+        while first > 0, chain.pieces[first].address > run.address { first -= 1 }
+        var next = run.address
+        for piece in chain.pieces[first...] {
+            guard piece.isHere, piece.address <= next else { return false }
+            next = piece.end
+            if next >= run.end { return true }
+        }
+        return false
+    }
+
+    private func denseByteCount(in range: AddressRange) -> UInt64 {
+        var low = 0, high = dense.count
+        while low < high {
+            let middle = low + (high - low) / 2
+            if dense[middle].end <= range.start { low = middle + 1 } else { high = middle }
+        }
+        var byteCount: UInt64 = 0
+        while low < dense.count, dense[low].start < range.end {
+            byteCount += min(range.end, dense[low].end) - max(range.start, dense[low].start)
+            low += 1
+        }
+        return byteCount
+    }
+
     /// Stretches of whole 2 MiB blocks of which nearly every page has content; none unless they make up most of the mapping,
     /// because the advice is for the whole of it: a mapping that is cut in two is one that the program can not mremap.
-    private func denseBlocks(of holder: PlaceHolder, _ runs: ArraySlice<PageRun>) -> [AddressRange] {
+    private func denseBlocks(of holder: PlaceHolder, _ pieces: ArraySlice<PagePiece>) -> [AddressRange] {
         let size = Memory.hugeByteCount
         guard usesHugePages, holder.mapping.byteCount >= size, holder.mapping.kind != .sharedAnonymous,
             !holder.mapping.flags.contains(.noHuge)
@@ -96,12 +140,12 @@ struct Load {
                 blocks.append(AddressRange(start: start, end: start + size))
             }
         }
-        for run in runs where run.kind == .here {
-            var address = run.address
-            while address < run.end {
+        for piece in pieces where piece.isHere {
+            var address = piece.address
+            while address < piece.end {
                 let block = address - address % size
                 if block != current { finish(); (current, filled) = (block, 0) }
-                let part = min(run.end, block + size) - address
+                let part = min(piece.end, block + size) - address
                 filled += part
                 address += part
             }
@@ -110,72 +154,42 @@ struct Load {
         return denseByteCount >= holder.mapping.byteCount / 4 * 3 ? blocks : []
     }
 
-    /// Order: what is sparse before the advice, because the first touch after it fills 2 MiB.
-    func run() throws(RestartFailure) {
-        try perform(units.filter { !$0.isDense })
-        for range in huge { try? Kernel.advise(range, .huge) }
-        try perform(units.filter(\.isDense))
+    /// Order: what is sparse before the advice, because the first touch after it fills 2 MiB; in each part whole runs that are
+    /// partly old first, those of the oldest image before all, and then the rest, of which no two units write the same page.
+    mutating func run() throws(RestartFailure) {
+        for image in wanted.indices.reversed() { makeUnits(of: image) }
+        for isDense in [false, true] {
+            if isDense { for range in huge { try? Kernel.advise(range, .huge) } }
+            let phase = units.filter { $0.isDense == isDense }
+            let old = phase.filter(\.isPartlyOld)
+            for image in chain.images.indices.reversed() where !old.isEmpty { try perform(old.filter { $0.image == image }) }
+            try perform(phase.filter { !$0.isPartlyOld })
+        }
     }
 
     private func perform(_ units: [LoadUnit]) throws(RestartFailure) {
         if units.isEmpty { return }
         let byteCount = units.reduce(0) { $0 + $1.byteCount }
-        let job = LoadJob(units: units, descriptor: descriptor)
+        let descriptors = chain.images.map(\.descriptor)
+        let job = LoadJob(units: units, parts: parts, descriptors: descriptors)
         job.run(helpers: byteCount < 4 << 20 ? 0 : min(7, max(2, Kernel.processorCount()) - 1))
         guard let failed = job.failedUnit else { return }
         // Once more, alone, to learn why. A failure that does not come again is one of the disk.
         do throws(LoadUnit.Failure) {
-            try units[failed].perform(descriptor)
+            var bounce: [UInt8] = []
+            try units[failed].perform(descriptors, parts, &bounce)
             throw LoadUnit.Failure.io(.ioError)
-        } catch { throw Load.failure(error, units[failed]) }
+        } catch { throw failure(error, units[failed]) }
     }
 
-    private static func failure(_ failure: LoadUnit.Failure, _ unit: LoadUnit) -> RestartFailure {
-        let place = "0x\(String(unit.address, radix: 16))"
-        return switch failure {
-        case .checksum:
-            RestartFailure(kind: .damaged, what: "the pages at \(place) do not match their checksum (at byte \(unit.fileOffset))",
-                remedy: "use an older image")
-        case .notZero:
-            RestartFailure(kind: .damaged, what: "there are bytes in the hole at \(place)", remedy: "use an older image")
-        case .io(.outOfRange):
-            RestartFailure(kind: .damaged, what: "the image ends before the pages at \(place)", remedy: "use an older image")
-        case .io(let error):
-            RestartFailure(kind: .io, what: "reading the pages at \(place): \(error.description)", remedy: "check the disk and try again")
+    private func failure(_ failure: LoadUnit.Failure, _ unit: LoadUnit) -> RestartFailure {
+        let place = unit.address.hex
+        let error: ImageError = switch failure {
+        case .checksum: .damaged(what: "the pages at \(place) do not match their checksum", offset: unit.fileOffset)
+        case .notZero: .damaged(what: "there are bytes in the hole at \(place)", offset: nil)
+        case .io(.outOfRange): .damaged(what: "the image ends before the pages at \(place)", offset: nil)
+        case .io(let error): .io(what: "reading the pages at \(place)", errno: error)
         }
+        return RestartFailure(chain.naming(unit.image, error))
     }
-}
-
-/// Units that several threads work off.
-final class LoadJob: Sendable {
-    private let units: [LoadUnit]
-    private let descriptor: Int32
-    private let next = Atomic<Int>(0)
-    private let failed = Atomic<Int>(-1)
-
-    init(units: [LoadUnit], descriptor: Int32) {
-        self.units = units
-        self.descriptor = descriptor
-    }
-
-    var failedUnit: Int? {
-        let index = failed.load(ordering: .acquiring)
-        return index < 0 ? nil : index
-    }
-
-    func work() {
-        while failed.load(ordering: .relaxed) < 0 {
-            // A few neighbours at once: two threads seldom touch the same 2 MiB.
-            let first = next.wrappingAdd(LoadJob.stride, ordering: .relaxed).oldValue
-            if first >= units.count { return }
-            for index in first..<min(first + LoadJob.stride, units.count) {
-                do throws(LoadUnit.Failure) { try units[index].perform(descriptor) } catch {
-                    failed.store(index, ordering: .releasing)
-                    return
-                }
-            }
-        }
-    }
-
-    private static let stride = 4
 }

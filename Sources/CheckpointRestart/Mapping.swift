@@ -6,8 +6,8 @@ import SystemPackage
 /// One mapping of the program, put together at another place until the restorer moves it where it belongs.
 struct PlaceHolder {
     enum Source: Equatable {
-        /// Mapped from the image file, from this offset on: nobody writes it.
-        case view(fileOffset: UInt64)
+        /// Mapped from this image of the chain, from this offset on: nobody writes it.
+        case view(image: Int, fileOffset: UInt64)
         /// Memory of its own, with the content that the image has.
         case memory
         /// The engine's mark: a memfd with a name.
@@ -23,8 +23,7 @@ struct PlaceHolder {
 
 /// The memory of the program while it is put together.
 struct ProgramMemory {
-    let image: Image
-    let descriptor: Int32
+    let chain: ImageChain
     /// Ascending by their final addresses.
     private(set) var holders: [PlaceHolder] = []
     /// Mappings without content that are too big for a place-holder: made by the restorer where they belong.
@@ -35,13 +34,12 @@ struct ProgramMemory {
     static let directByteCount: UInt64 = 64 << 30
 
     /// Decides where each mapping is put together, from `staging` on. Maps nothing yet.
-    init(image: Image, descriptor: Int32, staging: UInt64) {
-        self.image = image
-        self.descriptor = descriptor
+    init(chain: ImageChain, staging: UInt64) {
+        self.chain = chain
         stagingEnd = staging
-        for mapping in image.mappings where ProgramMemory.isRestored(mapping) {
-            let source = ProgramMemory.source(of: mapping, in: image)
-            if source == .memory && mapping.byteCount > ProgramMemory.directByteCount && image.runs(in: mapping).isEmpty {
+        for mapping in chain.newest.mappings where ProgramMemory.isRestored(mapping) {
+            let source = ProgramMemory.source(of: mapping, in: chain)
+            if source == .memory && mapping.byteCount > ProgramMemory.directByteCount && chain.pieces(in: mapping).isEmpty {
                 direct.append(mapping)
                 continue
             }
@@ -75,18 +73,23 @@ struct ProgramMemory {
         return start >= free ? start : start + Memory.hugeByteCount
     }
 
-    private static func source(of mapping: Mapping, in image: Image) -> PlaceHolder.Source {
+    /// A view is all or nothing: what one file of the chain has there, whole runs, and nothing that is not the program's any more.
+    private static func source(of mapping: Mapping, in chain: ImageChain) -> PlaceHolder.Source {
         if mapping.kind == .beacon { return .beacon }
         guard mapping.kind == .file, !mapping.protection.contains(.write) else { return .memory }
-        let here = image.runs(in: mapping).filter { $0.kind == .here }
+        let here = chain.pieces(in: mapping).filter(\.isHere)
         guard let first = here.first else { return .memory }
-        let distance = first.fileOffset &- first.address
-        let isContiguous = here.allSatisfy { $0.fileOffset &- $0.address == distance }
+        let image = chain.images[Int(first.image)]
+        let distance = chain.fileOffset(of: first) &- first.address
+        let isContiguous = here.allSatisfy { $0.image == first.image && chain.fileOffset(of: $0) &- $0.address == distance }
         let isCovered = image.segments.contains {
             $0.address <= mapping.start && $0.address + $0.fileByteCount >= mapping.end && $0.fileOffset &- $0.address == distance
         }
         guard isContiguous, isCovered else { return .memory }
-        return .view(fileOffset: mapping.start &+ distance)
+        let runs = image.runs[image.runs.firstIndex(endingAbove: mapping.start)..<image.runs.firstIndex(from: mapping.end)].filter { $0.kind == .here }
+        let isWhole = runs.allSatisfy { $0.address >= mapping.start && $0.end <= mapping.end }
+        guard isWhole, runs.reduce(0, { $0 + $1.byteCount }) == here.reduce(0, { $0 + $1.byteCount }) else { return .memory }
+        return .view(image: Int(first.image), fileOffset: mapping.start &+ distance)
     }
 
     // MARK: - What is in it

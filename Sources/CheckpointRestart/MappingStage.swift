@@ -7,11 +7,11 @@ import SystemPackage
 extension ProgramMemory {
     /// Maps the place-holders and brings their content in, each page run checked.
     func stage() throws(RestartFailure) {
-        var load = Load(image: image, descriptor: descriptor)
+        var load = Load(chain: chain)
         for holder in holders {
             switch holder.source {
-            case .view(let fileOffset):
-                if try mapView(holder, fileOffset: fileOffset) { load.check(holder) } else { try mapMemory(holder, &load) }
+            case .view(let image, let fileOffset):
+                if try mapView(holder, of: image, fileOffset: fileOffset) { load.check(holder, in: image) } else { try mapMemory(holder, &load) }
             case .memory: try mapMemory(holder, &load)
             case .beacon: try mapBeacon(holder)
             }
@@ -20,12 +20,12 @@ extension ProgramMemory {
     }
 
     /// False when the file can not be mapped there (a file system without execution): then it is read.
-    private func mapView(_ holder: PlaceHolder, fileOffset: UInt64) throws(RestartFailure) -> Bool {
+    private func mapView(_ holder: PlaceHolder, of image: Int, fileOffset: UInt64) throws(RestartFailure) -> Bool {
         do throws(Errno) {
             try Kernel.map(
                 at: holder.staged.start, byteCount: holder.staged.byteCount,
                 protection: staged(holder),
-                flags: Memory.isPrivate | Memory.populate, descriptor: descriptor, offset: fileOffset)
+                flags: Memory.isPrivate | Memory.populate, descriptor: chain.images[image].descriptor, offset: fileOffset)
             return true
         } catch {
             switch error {
@@ -49,16 +49,22 @@ extension ProgramMemory {
 
     /// An enabled process shows a mapping of a memfd with this name; one page.
     private func mapBeacon(_ holder: PlaceHolder) throws(RestartFailure) {
+        var pages: [(offset: UInt64, content: [UInt8])] = []
+        do throws(ImageError) {
+            var reader = PageReader(chain)
+            for piece in chain.pieces(in: holder.mapping) where piece.isHere {
+                pages.append((piece.address - holder.mapping.start, Array(try reader.read(piece))))
+            }
+        } catch { throw RestartFailure(error) }
         do throws(Errno) {
-            var name = Array(image.process.beaconName.utf8) + [0]
+            var name = Array(chain.newest.process.beaconName.utf8) + [0]
             let file = try Kernel.withBytes(&name) { address throws(Errno) in try Kernel.call(.memfdCreate, address, 1) }
             defer { _ = try? Kernel.call(.close, file) }
             try Kernel.call(.ftruncate, file, holder.staged.byteCount)
-            for run in image.runs(in: holder.mapping) where run.kind == .here {
-                var content = [UInt8](repeating: 0, count: Int(run.byteCount))
-                try Kernel.withBytes(&content) { address throws(Errno) in
-                    try Kernel.read(descriptor, into: address, byteCount: run.byteCount, offset: run.fileOffset)
-                    try Kernel.call(.pwrite, file, address, run.byteCount, run.address - holder.mapping.start)
+            for (offset, content) in pages {
+                var bytes = content
+                _ = try Kernel.withBytes(&bytes) { address throws(Errno) in
+                    try Kernel.call(.pwrite, file, address, UInt64(content.count), offset)
                 }
             }
             try Kernel.map(
@@ -74,7 +80,7 @@ extension ProgramMemory {
         return switch holder.source {
         case .view: final | Memory.read
         case .beacon: Memory.read
-        case .memory: image.runs(in: holder.mapping).isEmpty ? final : Memory.read | Memory.write
+        case .memory: chain.pieces(in: holder.mapping).isEmpty ? final : Memory.read | Memory.write
         }
     }
 

@@ -17,7 +17,7 @@ package enum Restart {
         if options.load == .lazy && !options.isQuiet {
             StandardError.write("ckpt-restart: \(path): memory is loaded eagerly: this version has no lazy loading\n")
         }
-        let identity = try Identity.enter(image: choice.image, options: options)
+        let identity = try Identity.enter(chain: choice.chain, options: options)
         let descriptors = try Descriptors.restore(image: choice.image, options: options, reserved: choice.image.descriptor)
         try become(choice, options, identity, descriptors, named: path, started: started)
     }
@@ -47,14 +47,15 @@ package enum Restart {
             options: options, identity: UInt32(identity.mode), image: image.ident.name, above: descriptor)
         let host = try HostMapping.all()
         let vdso = try Vdso(image: image, host: host, options: options)
-        let limit = RestartBlock.byteCountLimit(threads: image.threads.count, operations: image.mappings.count + 128)
+        let limit = RestartBlock.byteCountLimit(threads: image.threads.count, operations: 4 * image.mappings.count + 128)
         let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
         guard let hole = placement.hole(byteCount: limit + ProgramMemory.stagingByteCount(of: image)) else {
             throw RestartFailure(kind: .unsupported, what: "the program leaves no room in its address space for the restart",
                 remedy: "restart an image with less memory")
         }
         var block = RestartBlock(start: hole)
-        let memory = ProgramMemory(image: image, descriptor: descriptor, staging: hole + limit)
+        let tracker = ArmedTracker.make(for: image, above: descriptor)
+        let memory = ProgramMemory(chain: choice.chain, staging: hole + limit)
         try memory.stage()
 
         let parking = RestartBlock.parking(start: hole, limit: limit)
@@ -63,14 +64,18 @@ package enum Restart {
         let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
             + memory.moves() + vdso.place(from: parking) + [layout] + Signals.actions(image: image, block: &block)
-        let after = [descriptor, status].filter { $0 >= 0 }.map {
+            + (tracker?.operations(memory, block: &block) ?? [])
+        let timer = try IntervalTimer(image: image, memory: memory)
+        let kept = [descriptor, status, tracker?.pageMap ?? -1]
+        let after = kept.filter { $0 >= 0 }.map {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
-        } + Signals.queued(image.process)
+        } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
 
         try RestartContext(
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
-            identity: UInt32(identity.mode), environment: options.environment, started: started
+            identity: UInt32(identity.mode), environment: options.environment, started: started, tracker: tracker
         ).write(to: memory, image: image)
+        guard timer?.write(to: memory) != false else { throw RestartContext.failure }
         try memory.protect()
         var content = RestartBlock.Content()
         content.before = before
@@ -88,7 +93,7 @@ package enum Restart {
         if let remark = identity.remark, identity.mode == 2, !options.isQuiet {
             StandardError.write("ckpt-restart: \(name): note: \(remark)\n")
         }
-        try descriptors.commit(keeping: [descriptor, status])
+        try descriptors.commit(keeping: kept + [tracker?.number ?? -1])
         ckpt_restorer_enter(block.start, block.plan)
     }
 

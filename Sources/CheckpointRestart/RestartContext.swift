@@ -13,6 +13,7 @@ struct RestartContext {
     var environment: [RestartOptions.Variable]
     /// Monotonic, when ckpt-restart was executed.
     var started: UInt64
+    var tracker: ArmedTracker?
 
     /// Checks that it fits, before anything is changed.
     static func check(options: RestartOptions, headPath: FilePath) throws(RestartFailure) {
@@ -61,14 +62,14 @@ struct RestartContext {
         for stream in streams { bytes.append(integer: stream?.inode ?? 0) }
         for stream in streams { bytes.append(integer: stream?.mode ?? 0) }
         for stream in streams { bytes.append(integer: UInt32(stream == nil ? 0 : 1)) }
-        bytes.append(integer: Int32(-1))  // no tracker is armed: the next checkpoint is a full image
-        bytes.append(integer: UInt32(0))
-        bytes.append(integer: UInt64(0))
-        bytes.append(integer: UInt64(0))
+        bytes.append(integer: tracker?.number ?? -1)  // without one the next checkpoint is a full image
+        bytes.append(integer: image.ident.depth)
+        bytes.append(integer: tracker?.device ?? 0)
+        bytes.append(integer: tracker?.inode ?? 0)
         // What follows is the engine's own and stays as it was.
         guard memory.write(bytes, at: address) else { throw RestartContext.failure }
     }
 
-    private static let failure = RestartFailure(
+    static let failure = RestartFailure(
         kind: .damaged, what: "the place for what the program learns of its restart is not in its memory", remedy: "use an older image")
 }

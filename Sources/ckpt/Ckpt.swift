@@ -10,13 +10,17 @@ struct Ckpt: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "ckpt",
-        abstract: "Looks at checkpoints and at what this host can do with them.",
+        abstract: "Looks at checkpoints, keeps them in order, and says what this host can do with them.",
         discussion: "Exit status: 0 done; 64 usage; 65 the image is damaged, or not ours; 69 this kernel or processor lacks what is needed; 74 I/O; 77 permission.",
         version: version,
         subcommands: [
             Save.self,
             Inspect.self,
             Verify.self,
+            FoldCommand.self,
+            Prune.self,
+            Diff.self,
+            Debug.self,
             Check.self,
         ])
 }

@@ -5,7 +5,7 @@ import SystemPackage
 
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows what is in an image: threads, mappings, descriptors, sizes.",
+        abstract: "Shows what is in an image: chain, threads, mappings, descriptors, sizes.",
         discussion: "Nothing is run, and page contents are not read: see `ckpt verify`.")
 
     @Argument(help: "The image.", completion: .file(extensions: ["img"]))
@@ -20,12 +20,13 @@ struct Inspect: ParsableCommand {
     func run() throws {
         do throws(ImageError) {
             let opened = try Image.open(FilePath(image))
-            let findings = Judgement.judge(opened, host: HostFacts.current())
-            if json {
-                tell(InspectedImage(image: opened, findings: findings).json.text)
-            } else {
-                tell(InspectedImage(image: opened, findings: findings).text(headOnly: quiet))
+            var findings = Judgement.judge(opened, host: HostFacts.current())
+            var chain = [opened]
+            do throws(ImageError) { chain = try ImageChain(opened).images } catch {
+                findings.append(Finding(class: error.restartClass, what: "the chain", why: error.what, remedy: error.remedy))
             }
+            let inspected = InspectedImage(image: opened, chain: chain, findings: findings)
+            tell(json ? inspected.json.text : inspected.text(headOnly: quiet))
         } catch {
             throw failure(image, error)
         }
@@ -35,11 +36,14 @@ struct Inspect: ParsableCommand {
 /// An image in the words of `ckpt inspect`.
 struct InspectedImage {
     let image: Image
+    /// With all that it builds on; alone when that could not be opened.
+    let chain: [Image]
     let findings: [Finding]
 
     func text(headOnly: Bool) -> String {
         var parts = [head]
         if !headOnly {
+            if chain.count > 1 { parts.append(chainTable) }
             parts += [threads, mappings]
             if !image.descriptors.isEmpty { parts.append(descriptors) }
         }
@@ -52,16 +56,19 @@ struct InspectedImage {
     private var head: String {
         let ident = image.ident, process = image.process
         let zero = image.runs.filter { $0.kind == .zero }.reduce(0) { $0 + $1.byteCount }
-        let chain = ident.parent == 0 ? "full image: needs no other file" : "increment, builds on \(Identity.name(of: ident.parent))"
+        let parents = ident.parent == 0 ? "full image: needs no other file"
+            : "increment \(ident.depth), builds on \(Identity.name(of: ident.parent))"
+        let parent = image.runs.filter { $0.kind == .parent }.reduce(0) { $0 + $1.byteCount }
+        let elsewhere = parent == 0 ? "" : "\(parent.inUnits) in the parent, "
         let buildId = process.buildId.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
         var lines = [
             ("Image", image.path.string),
             ("Identifier", "\(ident.name), checkpoint \(ident.sequence) of run \(String(ident.run, radix: 16))"),
-            ("Chain", chain),
+            ("Chain", parents),
             ("Taken", ident.createdRealtimeNs.asDate + (ident.flags.contains(.exit) ? ", then the program ended" : "")),
             ("Format", "\(ident.major).\(ident.minor)"),
             ("Size", "\(ident.fileByteCount.inUnits) (\(ident.fileByteCount) bytes)"),
-            ("Pages", "\(image.contentByteCount.inUnits) here, \(zero.inUnits) of zeros, in \(image.runs.count) runs"),
+            ("Pages", "\(image.contentByteCount.inUnits) here, \(elsewhere)\(zero.inUnits) of zeros, in \(image.runs.count) runs"),
             ("Memory", "\(image.mappings.reduce(0) { $0 + $1.byteCount }.inUnits) in \(image.mappings.count) mappings"),
             ("Program", process.executable.string),
             ("Build id", buildId.isEmpty ? "none" : buildId),
@@ -73,6 +80,16 @@ struct InspectedImage {
         if process.pauseNs > 0 { lines.insert(("Pause", process.pauseNs.inMilliseconds), at: 4) }
         let width = lines.map { $0.0.count }.max() ?? 0
         return lines.map { $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + $0.1.inOneLine }.joined(separator: "\n")
+    }
+
+    private var chainTable: String {
+        var columns = Columns(titles: ["DEPTH", "IDENTIFIER", "SIZE", "PAGES", "FILE"], rightAligned: [0, 2, 3])
+        for image in chain {
+            columns.rows.append([
+                "\(image.ident.depth)", image.ident.name, image.ident.fileByteCount.inUnits, image.contentByteCount.inUnits, image.path.string.inOneLine,
+            ])
+        }
+        return "Chain (\(chain.count))\n" + columns.text
     }
 
     private var threads: String {

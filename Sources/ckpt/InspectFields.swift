@@ -81,6 +81,13 @@ extension InspectedImage {
             ("path", .string(image.path.string)),
             ("identifier", .string(ident.name)),
             ("parent", ident.parent == 0 ? .null : .string(Identity.name(of: ident.parent))),
+            ("depth", .number(UInt64(ident.depth))),
+            ("chain", .array(chain.map { image in
+                .object([
+                    ("path", .string(image.path.string)), ("identifier", .string(image.ident.name)), ("depth", .number(UInt64(image.ident.depth))),
+                    ("file_bytes", .number(image.ident.fileByteCount)), ("page_bytes", .number(image.contentByteCount)),
+                ])
+            })),
             ("run", .string(String(ident.run, radix: 16))),
             ("sequence", .number(ident.sequence)),
             ("format", .string("\(ident.major).\(ident.minor)")),

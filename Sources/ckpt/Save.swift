@@ -8,7 +8,7 @@ struct Save: ParsableCommand {
         abstract: "Asks a running program for a checkpoint and waits until it is durable.",
         discussion: """
             Prints the image, its bytes, the pause and the time. A process that is not enabled is never sent a signal.
-            Status: 0 durable; 69 no such process, not enabled, or the checkpoint did not come about; 74 the image could not be \
+            Status: 0 durable; 69 no such process, not enabled, the checkpoint did not come about, or it is too soon after the last; 74 the image could not be \
             written; 77 permission; 130 interrupted.
             """)
 
@@ -100,6 +100,10 @@ struct SaveRequest {
     }
 
     private func judged(_ report: RawReport) throws(SaveFailure) -> RawReport {
+        if report.isTooSoon {
+            throw SaveFailure(.unavailable, "too soon after the last checkpoint, by the program's minimum interval",
+                              "that image is good; ask again later")
+        }
         do {
             _ = try report.result()
             return report

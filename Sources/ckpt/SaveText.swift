@@ -7,16 +7,26 @@ enum SaveText {
         let report = raw.saved
         let refused = report.unsupportedCount > 0
             ? "\n\(report.unsupportedCount) things that a restart refuses: see `ckpt inspect`" : ""
-        return "\(report.path.inOneLine): \(text(ofByteCount: report.fileByteCount)), pause \(text(of: report.pause)), "
+        return "\(report.path.inOneLine): \(text(ofByteCount: report.fileByteCount))\(report.kindNote), pause \(text(of: report.pause)), "
             + "durable after \(text(of: report.durableAfter))" + refused
     }
 
     static func json(_ raw: RawReport) -> Json {
         let report = raw.saved
+        let (parent, depth): (String?, Int) = switch report.kind {
+        case .full: (nil, 0)
+        case .increment(let parent, let depth): (parent, depth)
+        }
         return .object([
-            ("image", .string(report.path)), ("identifier", .string(report.identifier)), ("sequence", .number(report.sequence)),
+            ("image", .string(report.path)), ("identifier", .string(report.identifier)),
+            ("kind", .string(parent == nil ? "full" : "increment")), ("parent", parent.map { .string($0) } ?? .null),
+            ("depth", .integer(Int64(depth))), ("sequence", .number(report.sequence)),
             ("file_byte_count", .number(report.fileByteCount)), ("memory_byte_count", .number(report.memoryByteCount)),
-            ("page_byte_count", .number(report.pageByteCount)), ("pause_ns", nanoseconds(report.pause)),
+            ("page_byte_count", .number(report.pageByteCount)), ("stored_byte_count", .number(report.storedByteCount)),
+            ("excluded_byte_count", .number(report.excludedByteCount)), ("precopied_byte_count", .number(report.precopiedByteCount)),
+            ("frozen_byte_count", .number(report.frozenByteCount)), ("round_count", .integer(Int64(report.roundCount))),
+            ("is_written_by_child", .bool(report.isWrittenByChild)), ("tracker", .string(report.tracker.rawValue)),
+            ("pause_ns", nanoseconds(report.pause)),
             ("park_ns", nanoseconds(report.parkDuration)), ("durable_ns", nanoseconds(report.durableAfter)),
             ("write_ns", nanoseconds(report.writeDuration)), ("thread_count", .integer(Int64(report.threadCount))),
             ("attempts", .integer(Int64(report.attempts))), ("unsupported_count", .integer(Int64(report.unsupportedCount))),

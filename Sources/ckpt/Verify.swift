@@ -5,7 +5,7 @@ import SystemPackage
 
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Reads everything in an image and checks every checksum.",
+        abstract: "Reads everything in an image and in all that it builds on, and checks every checksum.",
         discussion: "Nothing is run. Exit status 65 when the image is damaged.")
 
     @Argument(help: "The image.", completion: .file(extensions: ["img"]))
@@ -19,18 +19,21 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         do throws(ImageError) {
-            let opened = try Image.open(FilePath(image))
-            try opened.verifyPages()
+            let chain = try ImageChain.open(FilePath(image)), opened = chain.newest
+            try chain.verifyPages()
             if quiet { return }
-            let pages = opened.contentByteCount
+            let pages = chain.images.reduce(0) { $0 + $1.contentByteCount }
+            let runCount = chain.images.reduce(0) { $0 + $1.runs.count }
             let result: Json = .object([
                 ("image", .string(image)), ("identifier", .string(opened.ident.name)), ("result", .string("ok")),
                 ("page_bytes", .number(pages)), ("blob_bytes", .number(opened.blobs.reduce(0) { $0 + $1.byteCount })),
+                ("files", .number(UInt64(chain.images.count))),
             ])
             tell(
                 json
                     ? result.text
-                    : "\(image.inOneLine): OK, checkpoint \(opened.ident.name), \(opened.runs.count) page runs, \(pages.inUnits) of pages")
+                    : "\(image.inOneLine): OK, checkpoint \(opened.ident.name), \(runCount) page runs, \(pages.inUnits) of pages"
+                        + (chain.isFull ? "" : " in a chain of \(chain.images.count) files"))
         } catch {
             if json {
                 tell(Json.object([

@@ -187,6 +187,7 @@ extension ImageBuilder {
     @Test func `an increment may have pages in its parent`() throws {
         var builder = ImageBuilder.small()
         builder.ident.parent = 5
+        builder.ident.depth = 1
         builder.runs[2].kind = 3
         #expect(try open(builder.image).runs[2].kind == .parent)
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the tests need of C: the bytes of a struct of image.h, files that are no regular files.
+import CheckpointImage
 import Glibc
 import SystemPackage
 import Synchronization
@@ -42,3 +43,35 @@ func bytes<T: BitwiseCopyable>(of value: T) -> [UInt8] {
 }
 let isRoot = geteuid() == 0
 let isLongRun: Bool = unsafe getenv("CKPT_TEST_LONG") != nil
+
+/// A directory with one directory app.img.d in it, removed with the last reference.
+final class TestFolder: Sendable {
+    private let root = TestPath().path
+
+    // Safety of these: the strings outlive the calls.
+    init() {
+        unsafe _ = mkdir(root.string, 0o700)
+        unsafe _ = mkdir(root.appending("app.img.d").string, 0o700)
+    }
+
+    func path(_ name: String) -> FilePath { FilePath(root.string + "/" + name) }
+
+    func write(_ bytes: [UInt8], as name: String) throws {
+        let file = try FileDescriptor.open(path(name), .writeOnly, options: [.create, .truncate], permissions: .ownerReadWrite)
+        try file.closeAfter { _ = try file.writeAll(bytes) }
+    }
+
+    func remove(_ path: FilePath) { unsafe _ = unlink(path.string) }
+    func exists(_ path: FilePath) -> Bool { unsafe access(path.string, F_OK) == 0 }
+    func mode(_ path: FilePath) -> UInt32 {
+        var status = stat()
+        return unsafe stat(path.string, &status) == 0 ? status.st_mode & 0o777 : 0
+    }
+
+    deinit {
+        for folder in [path("app.img.d"), root] {
+            for name in ImageFolder.names(in: folder) ?? [] { remove(folder.appending(name)) }
+            unsafe _ = rmdir(folder.string)
+        }
+    }
+}

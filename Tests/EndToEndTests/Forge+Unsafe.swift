@@ -3,9 +3,9 @@ import CCheckpointABI
 
 /// Changes facts in an image and makes its checksums right again: for hosts and versions that are not at hand.
 struct Forge {
-    private(set) var bytes: [UInt8]
-    private let notes: Int
-    private let identOffset: Int
+    var bytes: [UInt8]
+    private(set) var notes: Int
+    private(set) var identOffset: Int
 
     init(_ bytes: [UInt8]) throws {
         self.bytes = bytes
@@ -37,7 +37,7 @@ struct Forge {
     }
 
     /// Where the descriptor of our note of this type begins.
-    private func note(_ wanted: UInt32) throws -> Int {
+    func note(_ wanted: UInt32) throws -> Int {
         var at = notes
         let end = notes + Int(Forge.number(bytes, at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.notes_byte_count)!, UInt64.self))
         while at + 12 <= end {
@@ -51,7 +51,7 @@ struct Forge {
     }
 
     /// The checksums over the notes and over the ident.
-    private mutating func seal() {
+    mutating func seal() {
         let size = Int(Forge.number(bytes, at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.notes_byte_count)!, UInt64.self))
         let crcOffset = MemoryLayout<ckpt_ident>.offset(of: \.ident_crc)!
         let behind = identOffset + MemoryLayout<ckpt_ident>.size
@@ -60,16 +60,33 @@ struct Forge {
         put(crc(notes ..< behind), at: identOffset + crcOffset)
     }
 
-    private func crc(_ range: Range<Int>) -> UInt32 {
-        // Safety: the buffer is used within its bounds, checked by the slice.
-        unsafe bytes[range].withUnsafeBytes { unsafe ckpt_crc32c(0, $0.baseAddress, $0.count) }
+    /// The notes are somewhere else now, at the end of the file.
+    mutating func moveNotes(to offset: Int, byteCount: Int) {
+        (notes, identOffset) = (offset, offset + 20)
+        put(UInt64(offset + byteCount), at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.file_byte_count)!)
+        put(UInt64(offset), at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.notes_offset)!)
+        put(UInt64(byteCount), at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.notes_byte_count)!)
     }
 
-    private mutating func put(_ value: some FixedWidthInteger, at offset: Int) {
+    /// The checksum over the program headers, which have no section header behind them.
+    mutating func setProgramHeaders() {
+        let table = Int(Forge.number(bytes, at: 32, UInt64.self)), count = Int(Forge.number(bytes, at: 56, UInt16.self))
+        put(crc(table ..< table + 56 * count), at: identOffset + MemoryLayout<ckpt_ident>.offset(of: \.program_headers_crc)!)
+        seal()
+    }
+
+    private func crc(_ range: Range<Int>) -> UInt32 { Forge.crc(bytes[range]) }
+
+    static func crc(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        // Safety: the buffer is used within its bounds, checked by the slice.
+        unsafe bytes.withUnsafeBytes { unsafe ckpt_crc32c(0, $0.baseAddress, $0.count) }
+    }
+
+    mutating func put(_ value: some FixedWidthInteger, at offset: Int) {
         for index in 0 ..< value.bitWidth / 8 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
     }
 
-    private static func number<Number: FixedWidthInteger>(_ bytes: [UInt8], at offset: Int, _: Number.Type) -> Number {
+    static func number<Number: FixedWidthInteger>(_ bytes: [UInt8], at offset: Int, _: Number.Type) -> Number {
         var value: Number = 0
         for index in 0 ..< Number.bitWidth / 8 { value |= Number(truncatingIfNeeded: bytes[offset + index]) << (8 * index) }
         return value

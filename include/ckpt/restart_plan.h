@@ -39,7 +39,8 @@
     X(THREAD_SIGNAL, "queueing a pending signal again") \
     X(WAIT, "waiting for the threads") \
     X(CLOSE, "closing the restarter's descriptors") \
-    X(PLACE_ID, "writing a thread id")
+    X(PLACE_ID, "writing a thread id") \
+    X(TIMER, "starting the timer of the periodic checkpoint")
 enum ckpt_restart_step {
 #define X(name, text) CKPT_RESTART_STEP_##name,
     CKPT_RESTART_STEP_LIST(X)

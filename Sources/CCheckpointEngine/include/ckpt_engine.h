@@ -5,7 +5,7 @@
 
 #include "../../../include/ckpt/checkpoint_plan.h"
 
-enum ckpt_request_flag { CKPT_REQUEST_EXIT = 1 /* checkpoint and exit */ };
+enum ckpt_request_flag { CKPT_REQUEST_EXIT = 1 /* checkpoint and exit */, CKPT_REQUEST_PERIODIC = 2 /* by the interval's timer */ };
 
 // Arms the process with this plan, which is copied: maps the arena and the beacon, installs the handlers. Armed before:
 // the new plan replaces the old one. Returns 0 or a negative errno: -EBUSY when the program handles one of the signals
@@ -26,6 +26,12 @@ struct ckpt_live *ckpt_engine_live(void);
 void ckpt_engine_wait_event(uint32_t seen, uint64_t timeout_ns);
 // Increments `event` and wakes everybody who waits for it.
 void ckpt_engine_announce(void);
+
+// Excludes a range of memory, exact to the byte, as enum ckpt_exclusion says; includes it again. A later call wins. Before the
+// process is armed too. 0 or a negative errno: -EINVAL: empty, wrapping, or no such kind; -EPERM: the engine's own memory;
+// -EFAULT: not mapped; -ENOSPC: the table (4096 ranges) is full. A stack in use is the caller's to refuse.
+int ckpt_engine_exclude(const void *start, uint64_t byte_count, uint32_t exclusion);
+int ckpt_engine_include(const void *start, uint64_t byte_count);
 
 // The capture without a freeze, for preflight(): writes the notes of an image of this moment (threads without registers,
 // no runs) into `buffer`. Returns the byte count or a negative errno (-ENOSPC: too small).

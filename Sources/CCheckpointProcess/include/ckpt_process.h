@@ -66,6 +66,15 @@ uint32_t ckpt_rseq(uint64_t *offset);
 // Build id of the executable (PT_NOTE, NT_GNU_BUILD_ID): the byte count, 0 when it has none.
 uint32_t ckpt_executable_build_id(uint8_t build_id[20]);
 
+// True when the range holds a part of a stack in use, as far as that can be known: the caller's, the first thread's, and what is
+// around the stack pointer of every other thread that waits in the kernel. Reads /proc.
+_Bool ckpt_is_stack(const void *start, size_t byte_count);
+
+// Where the object that holds this library lies: its path, or NULL.
+const char *ckpt_library_path(void);
+// Gives free heap back to the kernel, where the allocator is glibc's.
+void ckpt_trim_heap(void);
+
 // Texts of the lists in checkpointkit.h and checkpoint_plan.h; NULL: no such number.
 const char *ckpt_error_text(int error);
 static inline const char *ckpt_error_text_unknown(void) { return "no error of this library"; }

@@ -24,6 +24,7 @@ struct Refusal: Error {}
         case .failed(let failure): "failed: \(describe(failure.error))"
         case .cancelled(let failure): "cancelled: \(describe(failure.error))"
         case .restarted(let context): "restarted, number \(context.count)"
+        case .tooSoon: "too soon"
         }
     }
     static func describe(_ error: CheckpointError) -> String {
@@ -38,6 +39,7 @@ struct Refusal: Error {}
             switch try Checkpoint.now() {
             case .saved(let report): return "saved number \(report.sequence)"
             case .restarted(let context): return "restarted, number \(context.count)"
+            case .tooSoon: return "too soon"
             }
         } catch { return describe(error) }
     }
