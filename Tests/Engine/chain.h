@@ -13,12 +13,14 @@ struct image {
     struct ckpt_ident ident;
     struct ckpt_mapping *mappings;
     struct ckpt_run *runs;
-    uint32_t mapping_count, run_count;
+    struct ckpt_thread *threads;
+    uint32_t mapping_count, run_count, thread_count;
 };
-struct chain { struct image images[CHAIN_MAX]; int count; char problem[4700]; };
+struct chain { struct image images[CHAIN_MAX]; int count, thorough; char problem[4700]; };
 
 // Opens the image at `path` and its parents in PATH.d and checks them: checksums, order, limits. 0, or -1 with `problem`.
-int chain_open(struct chain *chain, const char *path);
+// `thorough`: also the checksums of the parents' pages.
+int chain_open(struct chain *chain, const char *path, int thorough);
 void chain_close(struct chain *chain);
 
 enum content { CONTENT_NONE, CONTENT_ZERO, CONTENT_BYTES };

@@ -146,7 +146,19 @@ static int make_huge(void) {
     for (int i = 0; i < 8; i++) *(volatile uint64_t *)(at + below(512) * 4096) = draw();
     return 0;
 }
-static int guard(void) { return advise(one_in(2) ? 102 /* MADV_GUARD_INSTALL, since 6.13 */ : 103 /* MADV_GUARD_REMOVE */); }
+// In a new mapping. Kernel: MADV_GUARD_INSTALL over write-protected pages of a file that are not there never returns, because
+// zapping them leaves their markers (mm/madvise.c, mm/memory.c of 6.18).
+static int guard(void) {
+    if (one_in(3)) return advise(103 /* MADV_GUARD_REMOVE */);
+    uint64_t at = some_page(), length = within(at, some_length());
+    int file = one_in(3) ? open(paths[below(FILES)], O_RDONLY | O_CLOEXEC) : -1;
+    void *result = mmap((void *)at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | (file < 0 ? MAP_ANONYMOUS : 0), file, 0);
+    if (file >= 0) close(file);
+    if (result == MAP_FAILED) return -1;
+    for (uint64_t i = 0; file < 0 && i < length; i += 4096) if (one_in(2)) *(volatile uint64_t *)(at + i) = draw();
+    uint64_t from = below(length / 4096) * 4096;
+    return madvise((void *)(at + from), one_in(2) ? 4096 : length - from, 102 /* MADV_GUARD_INSTALL, since 6.13 */);
+}
 static int page_out(void) { return advise(one_in(2) ? MADV_PAGEOUT : MADV_COLD); }
 static int populate(void) { return advise(one_in(2) ? 22 /* MADV_POPULATE_READ */ : 23); }
 static int lock_pages(void) { uint64_t at = some_page(), length = within(at, some_length()); return one_in(2) ? mlock((void *)at, length) : munlock((void *)at, length); }
@@ -378,10 +390,24 @@ static int wrong(const struct chain *chain, uint64_t address, const char *what) 
     return 1;
 }
 
+// How many bytes differ, apart from those that the kernel writes whenever a thread goes on (rseq).
+static int differ(const struct chain *chain, uint64_t address, const uint8_t *a, const uint8_t *b, int *first, int *last) {
+    const struct image *image = &chain->images[0];
+    int count = 0;
+    for (int i = 0; i < 4096; i++) {
+        int own = a[i] == b[i];
+        for (uint32_t t = 0; !own && t < image->thread_count; t++) own = address + (uint64_t)i - image->threads[t].rseq < 32;
+        if (own) continue;
+        if (count++ == 0) *first = i;
+        *last = i;
+    }
+    return count;
+}
+
 // Returns how many pages are wrong.
 static int compare(const char *path) {
     static struct chain chain;
-    if (chain_open(&chain, path) < 0) { printf("  %s\n", chain.problem); chain_close(&chain); return 1; }
+    if (chain_open(&chain, path, 0) < 0) { printf("  %s\n", chain.problem); chain_close(&chain); return 1; }
     int errors = 0;
     if (truth->overflow || truth->step) { printf("  the truth is not known: step %u, error %ld\n", truth->step, truth->error); errors++; }
     for (uint32_t i = 0; i < truth->count && errors < 10; i++) {
@@ -391,8 +417,12 @@ static int compare(const char *path) {
         static const uint8_t zeros[4096];
         uint64_t hash = truth_hash(content == CONTENT_BYTES ? bytes : zeros);
         if (page->state == TRUTH_NOTHING && content == CONTENT_BYTES) errors += wrong(&chain, page->address, "has content, and could not be read");
-        else if (page->state == TRUTH_BYTES && hash != page->hash)
+        else if (page->state == TRUTH_BYTES && hash != page->hash) {
+            int first = 0, last = 0, count = differ(&chain, page->address, content == CONTENT_BYTES ? bytes : zeros, truth->bytes[i], &first, &last);
+            if (count == 0) continue;
+            printf("  %d bytes, %d...%d\n", count, first, last);
             errors += wrong(&chain, page->address, content != CONTENT_BYTES ? (page->private ? "private content is missing" : "content is missing") : page->private ? "private content is another" : "content is another");
+        }
         else if (page->state == TRUTH_EITHER && content == CONTENT_BYTES && hash != page->hash) errors += wrong(&chain, page->address, "is neither empty nor the file's");
     }
     // What is in the image and was not populated.
@@ -447,7 +477,7 @@ int main(int count, char **words) {
     printf("seed %lu, %ld rounds, in %s\n", options.seed, options.rounds, directory);
     state = options.seed;
     make_files(directory);
-    truth = mmap(NULL, sizeof *truth, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    truth = mmap(NULL, sizeof *truth, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int go[2], told[2], status = 0;
     if (pipe(go) || pipe(told)) return 2;

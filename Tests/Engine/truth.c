@@ -23,6 +23,7 @@ uint64_t truth_hash(const uint8_t *page) {
 
 static void note(uint64_t address, uint32_t state, int private) {
     if (truth->count == TRUTH_PAGES_MAX) { truth->overflow = 1; return; }
+    ckpt_memcpy(truth->bytes[truth->count], truth->page, 4096);
     truth->pages[truth->count++] = (struct truth_page){address, state == TRUTH_NOTHING ? 0 : truth_hash(truth->page), state, (uint32_t)private};
 }
 

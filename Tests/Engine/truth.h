@@ -22,6 +22,7 @@ struct truth {
     struct truth_page pages[TRUTH_PAGES_MAX];
     char text[TRUTH_TEXT_BYTES];
     uint8_t page[4096];
+    uint8_t bytes[TRUTH_PAGES_MAX][4096]; // of the pages, in their order
 };
 extern struct truth *truth;
 
