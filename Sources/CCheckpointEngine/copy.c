@@ -108,13 +108,24 @@ static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
     return 1;
 }
 
+// A page that cannot be read: a guard, behind which the mapping goes on, or the end of the file, behind which nothing comes.
+// Kernel: file mappings have guards (MADV_GUARD_INSTALL) since 6.15, and since then the pagemap tells them (bit 58).
+static int ends_at(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t at, uint64_t end) {
+    uint64_t entry = 0;
+    if (m->kind != CKPT_MAPPING_FILE) return 0;
+    if (ckpt_pread(c->map, &entry, 8, at / CKPT_PAGE_SIZE * 8) == 8 && entry & 1ull << 58) return 0;
+    // Whatever was there before the file became shorter.
+    ckpt_ledger_forget(c, at, end);
+    return 1;
+}
+
 int64_t ckpt_copy_to_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {
     int64_t copied = 0;
     for (uint64_t at = start; at < end; at += CKPT_PAGE_SIZE) {
         int result = copy_one(c, m, at, NULL);
         if (result < 0) return result;
-        if (result == 0 && m->kind == CKPT_MAPPING_FILE) break; // behind the end of a file nothing more comes
-        copied += result;
+        if (result == 0 && ends_at(c, m, at, end)) break;
+        copied += result || m->kind == CKPT_MAPPING_FILE; // a guard counts: it is not the end
     }
     return copied;
 }
@@ -138,7 +149,8 @@ int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping 
         if (index == CKPT_HOT_PAGES) return -CKPT_ENOSPC;
         if (read_page(c, m, hot_page(index), at) < 0) {
             page->place = CKPT_PLACE_NONE;
-            if (m->kind == CKPT_MAPPING_FILE) break;
+            if (ends_at(c, m, at, end)) break;
+            copied += m->kind == CKPT_MAPPING_FILE;
             continue;
         }
         ckpt_clear_dead_bytes(at, hot_page(index));

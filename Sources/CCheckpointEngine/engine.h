@@ -59,6 +59,9 @@ void ckpt_reap_scribe(void);
 
 // scribe.c
 void ckpt_scribe(void);
+#ifdef CKPT_TEST_HOOKS
+extern void (*ckpt_test_frozen)(void); // called in the freeze, behind the last copy (Tests/Engine)
+#endif
 
 // What a debugger wants of a signal frame, copied in the freeze: the frame itself is the program's.
 struct ckpt_frame {

@@ -4,6 +4,10 @@
 // Signal time: safe. Its own stack in the arena, system calls only; it may be killed at any instruction.
 #include "engine.h"
 
+#ifdef CKPT_TEST_HOOKS
+void (*ckpt_test_frozen)(void);
+#endif
+
 // `path`: what a requester named, or empty.
 static struct ckpt_checkpoint *begin(const char *path) {
     struct ckpt_checkpoint *c = ckpt_begin();
@@ -267,6 +271,9 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     if (error == 0 && c->tracked && !ckpt_state.direct_io)
         for (uint32_t i = 0; i < c->descriptor_count; i++) if (c->descriptors[i].status_flags & 040000) error = -CKPT_EAGAIN;
     if (error == 0) error = fail(c, CKPT_STEP_TRACKER, copy_rest(c, &by_child));
+#ifdef CKPT_TEST_HOOKS
+    if (error == 0 && ckpt_test_frozen) ckpt_test_frozen();
+#endif
     long writer = -1, scribe = ckpt_getpid();
     if (error == 0) c->process.pause_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - c->pause_began_ns;
     if (error == 0 && !by_child) settle(c);

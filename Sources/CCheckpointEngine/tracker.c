@@ -16,8 +16,8 @@
 //     anonymous memory is protected only where it is populated: a reservation of terabytes costs nothing.
 //   - mremap that moves, and a new mapping at an old place, are not registered: the scan says EPERM.
 //   - In a private file mapping a marker also stands for a private page that was protected and then dropped
-//     (MADV_DONTNEED): clean to the kernel, but its content is the file's again. So a page there that is not present is
-//     clean only when the mapping had no private page at the base.
+//     (MADV_DONTNEED): clean to the kernel, also when the page of the file has been read in again, but its content is the
+//     file's. So there a page that is not private is clean only when the mapping had no private page at the base.
 #include "engine.h"
 
 #define PAGEMAP_SCAN_CALL 0xc0606610u   // _IOWR('f', 16, struct pm_scan_arg)
@@ -235,12 +235,18 @@ static struct tracked *note_file(struct ckpt_checkpoint *c, const struct ckpt_ma
     return t;
 }
 
+// Others may have changed the file while it was copied.
+static int is_as_noted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, const struct tracked *t) {
+    struct tracked now = {0};
+    return stat_file(c, m, &now) == 0 && now.modified_ns == t->modified_ns && now.changed_ns == t->changed_ns;
+}
+
 static int add_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end, int protect) {
     int error = protect && start < end ? ckpt_protect(c, m, start, end) : 0;
     return error < 0 ? error : start < end ? add_span(c, start, end) : 0;
 }
 
-// With private pages: clean is only what is present and not written.
+// With private pages: clean are only these, when they are present and not written.
 static int find_dirty_private(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int protect) {
     struct ckpt_region *found = regions(0);
     uint64_t known = m->start, next;
@@ -249,7 +255,8 @@ static int find_dirty_private(struct ckpt_checkpoint *c, const struct ckpt_mappi
         long count = scan(c, SCAN_CHECK, at, m->end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
-            if ((found[i].categories & (CKPT_REGION_PRESENT | CKPT_REGION_WRITTEN)) != CKPT_REGION_PRESENT) continue;
+            // A page of the file may be where a private one was at the base: dropped, and read again.
+            if ((found[i].categories & (CKPT_REGION_PRESENT | CKPT_REGION_WRITTEN | CKPT_REGION_FILE)) != CKPT_REGION_PRESENT) continue;
             if ((error = add_dirty(c, m, known, found[i].start, protect)) < 0) return error;
             known = found[i].end;
         }
@@ -270,6 +277,7 @@ static int has_private(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) 
 static int find_dirty_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect) {
     struct tracked *t = note_file(c, m);
     struct ckpt_region *found = regions(0);
+    if (t && c->frozen && !is_as_noted(c, m, t)) t->readable_end = 0;
     if (all || state == 0 || !t || !t->readable_end) {
         // Order: looked at before the protection, whose markers would be taken for pages that are swapped out.
         if (t) t->has_private |= state != 0 || has_private(c, m->start, m->end);
@@ -305,7 +313,8 @@ int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int
     if (treatment == CKPT_TREAT_ALL || (state < 0 && treatment == CKPT_TREAT_FILE)) return add_span(c, m->start, m->end);
     if (treatment == CKPT_TREAT_FILE) return find_dirty_file(c, m, state, all, protect);
     if (state < 0) return add_populated(c, m->start, m->end, 0);
-    if (all || state == 0) return add_populated(c, m->start, m->end, protect);
+    // A mapping of a file without access: a marker cannot be told from a private page that is swapped out. Read, it tells.
+    if (all || state == 0 || m->kind == CKPT_MAPPING_FILE) return add_populated(c, m->start, m->end, protect);
     struct ckpt_region *found = regions(0);
     for (uint64_t at = m->start, next; at < m->end; at = next) {
         long count = scan(c, SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, REGION_ROOM, &next);
@@ -330,11 +339,12 @@ int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
         }
         return 0;
     }
+    if (m->kind == CKPT_MAPPING_FILE) return 0; // without access: ckpt_find_dirty takes all that is there
     for (uint64_t start = m->start, next; start < m->end; start = next) {
         long count = scan(c, SCAN_CHECK, start, m->end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
-            if (found[i].categories & (CKPT_REGION_WRITTEN | CKPT_REGION_FILE)) continue;
+            if (found[i].categories & CKPT_REGION_WRITTEN) continue;
             // A zero page that a read has brought in is not in the parent.
             uint32_t place = found[i].categories & CKPT_REGION_ZERO ? CKPT_PLACE_ZERO : CKPT_PLACE_PARENT;
             for (uint64_t at = found[i].start; at < found[i].end; at += CKPT_PAGE_SIZE) {
