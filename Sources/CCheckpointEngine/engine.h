@@ -118,6 +118,7 @@ struct ckpt_region { uint64_t start, end, categories; };
 #define CKPT_REGION_PRESENT 8u
 #define CKPT_REGION_SWAPPED 16u
 #define CKPT_REGION_ZERO 32u
+#define CKPT_DOUBTS_MAX 32u
 struct ckpt_checkpoint {
     int proc;                       // descriptor of /proc/PID of the program
     int output;                     // the image being written
@@ -150,6 +151,7 @@ struct ckpt_checkpoint {
     uint32_t next_mapping;
     struct ckpt_region *spans; uint32_t span_count; // dirty pages that the freeze found
     uint32_t tracked_count;         // file mappings in the table that this checkpoint makes
+    struct ckpt_unforked doubts[CKPT_DOUBTS_MAX]; uint32_t doubt_count; // what is protected there may not have been copied
     struct ckpt_bump tables, strings;
     struct ckpt_ident ident;
     struct ckpt_process process;
@@ -259,6 +261,7 @@ uint64_t ckpt_budget_pages(void);
 int ckpt_increment_pays(struct ckpt_checkpoint *c);
 int ckpt_has_requests_in_flight(struct ckpt_checkpoint *c);
 int ckpt_precopy(struct ckpt_checkpoint *c);
+int ckpt_is_doubted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 // final.c: in the freeze
 int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);
 int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child);

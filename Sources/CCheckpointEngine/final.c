@@ -89,6 +89,9 @@ int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
         if (state == 0) {
             ckpt_ledger_forget(c, m->start, m->end);
             if (ckpt_has_exclusions(m->start, m->end)) ckpt_forget_exclusion(m->start, m->end);
+        } else if (state == 1 && ckpt_is_doubted(c, m)) {
+            ckpt_ledger_forget(c, m->start, m->end);
+            state = 0;
         }
         // With direct I/O there were no rounds: this scan is the first.
         if (state == 1 && ckpt_state.direct_io && c->increment) {

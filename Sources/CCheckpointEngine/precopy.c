@@ -38,6 +38,21 @@ int ckpt_increment_pays(struct ckpt_checkpoint *c) {
     return written < ckpt_state.base_page_count / 10 * 7;
 }
 
+// The mapping went away or was replaced while it was looked at. A part of it may be protected and was not copied, and what was
+// clean may not be known as the parent's: so nothing there is clean until it was copied as a whole, by the next round or the
+// freeze.
+static int64_t doubt(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
+    if (c->doubt_count == CKPT_DOUBTS_MAX) c->doubts[c->doubt_count = 0] = (struct ckpt_unforked){0, ~0ull};
+    else c->doubts[c->doubt_count] = (struct ckpt_unforked){m->start, m->end};
+    c->doubt_count++;
+    return 0;
+}
+
+static int overlaps(const struct ckpt_unforked *ranges, uint32_t count, const struct ckpt_mapping *m) {
+    for (uint32_t i = 0; i < count; i++) if (m->start < ranges[i].end && m->end > ranges[i].start) return 1;
+    return 0;
+}
+
 // Copies what was found, to the arena as long as there is room that the freeze does not need.
 static int64_t copy_spans(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int to_arena) {
     int64_t copied = 0;
@@ -48,36 +63,44 @@ static int64_t copy_spans(struct ckpt_checkpoint *c, const struct ckpt_mapping *
         int64_t got = fits ? ckpt_copy_to_arena(c, m, span->start, span->end) : ckpt_copy_to_file(c, m, span->start, span->end);
         if (got < 0) return got;
         if (span->start == m->start && span->end == m->end) ckpt_note_readable(c, m, (uint64_t)got);
+        // The end of the file, or a hole that came into the mapping meanwhile: behind it something may be protected.
+        if ((uint64_t)got < pages && m->kind == CKPT_MAPPING_FILE) doubt(c, m);
         copied += got;
     }
     c->report.precopied_byte_count += (uint64_t)copied * CKPT_PAGE_SIZE;
     return copied;
 }
 
+int ckpt_is_doubted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) { return overlaps(c->doubts, c->doubt_count, m); }
+
 // One mapping in one round. Returns the pages copied.
-static int64_t copy_mapping(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int first) {
+static int64_t copy_mapping(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int first, int doubted) {
     enum ckpt_treatment treatment = ckpt_treatment(m);
     if (treatment == CKPT_TREAT_SKIP || treatment == CKPT_TREAT_ALL) return 0; // what cannot be tracked is copied in the freeze
     // A mapping that is newer than the exclusion of its addresses: the freeze forgets that and copies it (final.c).
     if (ckpt_state.tracks_exclusions && ckpt_has_exclusions(m->start, m->end) && !ckpt_is_tracked(c, m)) return 0;
     int state = ckpt_track(c, m), all = first && !c->increment, error = 0;
-    if (state < 0) return 0;
+    if (state < 0) return doubt(c, m);
+    if (doubted) state = 0;
     c->span_count = 0;
     if (first && c->increment && state == 1) error = ckpt_mark_clean(c, m);
     if (error == 0) error = ckpt_find_dirty(c, m, state, all, 1);
-    // The mapping went away or was replaced meanwhile: the next round, or the freeze, finds what is there then.
-    if (error == -CKPT_EPERM || error == -CKPT_ENOENT) return 0;
+    if (error == -CKPT_EPERM || error == -CKPT_ENOENT) return doubt(c, m);
     if (error < 0) { if (c->step == CKPT_STEP_NONE) c->step = CKPT_STEP_TRACKER; return error; }
     return copy_spans(c, m, !first);
 }
 
 static int64_t copy_round(struct ckpt_checkpoint *c, int first) {
     struct mark before = mark(c);
+    struct ckpt_unforked doubts[CKPT_DOUBTS_MAX];
+    uint32_t doubt_count = c->doubt_count;
+    ckpt_memcpy(doubts, c->doubts, sizeof doubts);
+    c->doubt_count = 0;
     int64_t copied = ckpt_capture_mappings(c);
     if (copied >= 0 && first) copied = ckpt_note_advice(c);
     for (uint32_t i = 0; copied >= 0 && i < c->mapping_count; i++) {
         if (ckpt_call(__NR_getppid) != c->pid) { copied = -CKPT_ESRCH; break; }
-        int64_t got = copy_mapping(c, &c->mappings[i], first);
+        int64_t got = copy_mapping(c, &c->mappings[i], first, overlaps(doubts, doubt_count, &c->mappings[i]));
         copied = got < 0 ? got : copied + got;
     }
     release(c, &before);

