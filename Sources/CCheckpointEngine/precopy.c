@@ -128,8 +128,8 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
         if (copied < 0) return (int)copied;
         c->report.round_count = round;
         if ((uint64_t)copied <= budget) break;
-        // Two rounds that brought nothing: the program writes as fast as it is copied.
-        if (round > 3 && copied > before - before / 8) break;
+        // A round that brought little: the program writes as fast as it is copied.
+        if (round > 2 && copied > before - before / 8) break;
         before = copied;
     }
     ckpt_state.tracks_exclusions = 1;
