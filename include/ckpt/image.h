@@ -124,7 +124,7 @@ enum ckpt_mapping_kind {
     CKPT_MAPPING_SHARED_ANONYMOUS = 7,
     CKPT_MAPPING_SHARED_FILE = 8,   // writable and shared
     CKPT_MAPPING_ARENA = 9,     // the engine's own; no content
-    CKPT_MAPPING_BEACON = 10,   // the engine's own; content is saved
+    CKPT_MAPPING_BEACON = 10,   // the engine's own; no content: a restart makes it anew from its name
     CKPT_MAPPING_OTHER = 11,    // a device, hugetlbfs, …: cannot be restored
 };
 enum ckpt_mapping_flag {
@@ -145,7 +145,7 @@ struct ckpt_mapping {
 enum ckpt_run_kind {
     CKPT_RUN_HERE = 1,          // file_offset and crc are valid
     CKPT_RUN_ZERO = 2,          // populated, all bytes zero; nothing in the file
-    CKPT_RUN_PARENT = 3,        // as in the parent
+    CKPT_RUN_PARENT = 3,        // as in the parent; zeros where that has nothing
 };
 // The runs of an image are complete: an increment has a run of kind PARENT for each page that it does not hold itself.
 struct ckpt_run {               // pages of a mapping in no run were never populated: they read as zeros
