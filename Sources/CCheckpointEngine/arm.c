@@ -116,6 +116,8 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
         state->pid = (int32_t)ckpt_getpid();
         ckpt_call(__NR_getrandom, &state->run, sizeof state->run, 0);
         state->sequence = 0;
+        long length = ckpt_read_link(-100, "/proc/self/exe", state->executable, sizeof state->executable - 1);
+        state->executable[length > 0 ? length : 0] = 0;
         if (!disarmed) state->tracker_descriptor = -1;
         state->base = 0;
         state->durable_ns = 0;

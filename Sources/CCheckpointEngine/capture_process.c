@@ -97,7 +97,8 @@ int ckpt_capture_process(struct ckpt_checkpoint *c) {
     p->uid = (uint32_t)ckpt_call(__NR_getuid);
     p->gid = (uint32_t)ckpt_call(__NR_getgid);
     read_status(c);
-    p->executable = link_string(c, "exe");
+    const char *executable = ckpt_state.executable;
+    p->executable = executable[0] ? ckpt_string(c, executable, ckpt_length(executable)) : link_string(c, "exe");
     p->directory = link_string(c, "cwd");
     p->root = link_string(c, "root");
     if (ckpt_call(__NR_uname, names) == 0) p->kernel_release = ckpt_string(c, names->release, ckpt_length(names->release));

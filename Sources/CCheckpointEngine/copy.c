@@ -90,9 +90,11 @@ static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
     struct ckpt_page *page = ckpt_ledger_page(c, at);
     if (!page) return -CKPT_ENOMEM;
     if (is_excluded(c, at, page)) return 1;
-    int error = 0, again = has_place(page) && !c->append_only;
+    // A copy in the arena may have had a place before.
+    uint32_t kept = page->place & CKPT_PLACE_HOT ? c->hot_places[page->place & ~CKPT_PLACE_HOT] : has_place(page) ? page->place : CKPT_PLACE_NONE;
+    int error = 0, again = kept != CKPT_PLACE_NONE && !c->append_only;
     uint64_t file_end = c->file_end, next_address = c->next_address;
-    uint32_t next_mapping = c->next_mapping, place = again ? page->place : next_place(c, (uint32_t)(m - c->mappings), at);
+    uint32_t next_mapping = c->next_mapping, place = again ? kept : next_place(c, (uint32_t)(m - c->mappings), at);
     uint8_t *to = ckpt_output_page(c, (uint64_t)(place - CKPT_PLACE_FILE) * CKPT_PAGE_SIZE, &error);
     if (!to) return error;
     int readable = 1;

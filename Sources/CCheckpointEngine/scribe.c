@@ -229,13 +229,13 @@ static int finish(struct ckpt_checkpoint *c) {
     return error < 0 ? error : finished;
 }
 
-// What is clean from now on is as in this image.
 // What the program loses to this checkpoint: its pause, and a fault for each page that it will write again (1.2 µs).
 static uint64_t cost(const struct ckpt_checkpoint *c) {
     const struct ckpt_report *r = &c->report;
     return r->pause_ns + (r->precopied_byte_count + r->frozen_byte_count) / CKPT_PAGE_SIZE * 1200 + (r->by_child ? r->write_ns / 8 : 0);
 }
 
+// What is clean from now on is as in this image.
 static void adopt_base(struct ckpt_checkpoint *c) {
     struct ckpt_state *state = &ckpt_state;
     if (!c->tracked) return;

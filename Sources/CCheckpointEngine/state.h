@@ -111,6 +111,7 @@ struct ckpt_state {                 // saved with the program's memory
     uint64_t previous_park_handler; // glibc's, or 0
     uint32_t disarmed;              // the arena is mapped, empty and nobody's
     char beacon_name[32];
+    char executable[CKPT_PATH_BYTES]; // at enable(): a restarted process is made from another
     struct ckpt_unforked unforked[CKPT_UNFORKED_MAX];
     uint32_t unforked_count;
     struct ckpt_advised advised[CKPT_ADVISED_MAX];

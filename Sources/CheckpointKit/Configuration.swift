@@ -35,7 +35,7 @@ public struct Configuration: Sendable, Equatable {
     /// `CKPT_PAUSE`. How long the program may stand still: pages are copied in rounds while it runs, until what is left fits
     /// into this. A smaller one costs more rounds. Default: 5 ms.
     public var pauseBudget: Duration
-    /// `CKPT_CHAIN`, 0 to 65535. Increments before the next full image; 0: every image is full. More of them cost disk space
+    /// `CKPT_CHAIN`, 0 to 4000. Increments before the next full image; 0: every image is full. More of them cost disk space
     /// and time at a restart. Default: 16.
     public var chainLength: Int
     /// `CKPT_COMPRESS` (`none`, `lz4`, `zstd`, `zstd:LEVEL`). Costs time of other cores, and a restart that decompresses. Needs

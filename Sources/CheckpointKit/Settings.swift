@@ -75,7 +75,7 @@ package struct Settings: Sendable, Equatable {
         }
         let exitStatus = try number("CKPT_EXIT_STATUS", orElse: configuration.exitStatus, "Configuration.exitStatus", 0...255, surroundings)
         let generations = try number("CKPT_GENERATIONS", orElse: configuration.generations, "Configuration.generations", 0...65535, surroundings)
-        let chainLength = try number("CKPT_CHAIN", orElse: configuration.chainLength, "Configuration.chainLength", 0...65535, surroundings)
+        let chainLength = try number("CKPT_CHAIN", orElse: configuration.chainLength, "Configuration.chainLength", 0...4000, surroundings)
         let compression = try compression(configuration, in: surroundings)
         return Settings(
             imagePath: try imagePath(configuration, in: surroundings), signal: signal, exitSignal: exitSignal,
