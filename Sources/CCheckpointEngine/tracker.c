@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tracker: which pages the program has written since they were last protected. userfaultfd in asynchronous mode.
-// Signal time: safe. The descriptor lives in the program's table, because the registrations end with it; the scribe, which
-// shares the memory, registers and scans.
+// The tracker: which pages the program has written since they were last protected. What its two makers, userfaultfd
+// (tracker_uffd.c) and mprotect (tracker_mprotect.c), have in common: what is treated how, and what is known of files.
+// Signal time: safe. Runs in the scribe, which shares the memory and scans it through its own /proc/self/pagemap.
 //
 // Invariants
-//   T1  A page is clean only when its mapping is registered with this userfaultfd, the page is populated, and the kernel does
-//       not call it written. Everything else is copied.
+//   T1  A page is clean only when its maker proves it: userfaultfd when its mapping is registered, the page is populated, and
+//       the kernel does not call it written; mprotect when the table says so, the mapping has no write access, and the page is
+//       populated and not the zero page. Everything else is copied.
 //   T2  A page is protected before it is copied, so a write that the copy may have missed makes it written again.
 //   T3  What is clean is as in the image `ckpt_state.base`; that is forgotten before the first page is protected for another
 //       image, and set when that image is committed.
@@ -20,117 +21,38 @@
 //     clean only when the mapping had no private page at the base.
 #include "engine.h"
 
-#define PAGEMAP_SCAN_CALL 0xc0606610u   // _IOWR('f', 16, struct pm_scan_arg)
-#define SCAN_PROTECT 1u                 // PM_SCAN_WP_MATCHING
-#define SCAN_CHECK 2u                   // PM_SCAN_CHECK_WPASYNC
-struct scan_argument {
-    uint64_t byte_count, flags, start, end, walk_end, vector, vector_length, page_limit;
-    uint64_t inverted, mask, any_of, returned;
-};
-#define CATEGORY_ALLOWED 1u             // PAGE_IS_WPALLOWED
-_Static_assert(sizeof(struct scan_argument) == 96, "struct pm_scan_arg");
+#define ALL_CATEGORIES (CKPT_REGION_WRITTEN | CKPT_REGION_FILE | CKPT_REGION_POPULATED | CKPT_REGION_ZERO)
 
-#define UFFDIO_API_CALL 0xc018aa3fu
-#define UFFDIO_REGISTER_CALL 0xc020aa00u
-#define UFFDIO_UNREGISTER_CALL 0x8010aa01u
-#define UFFDIO_WRITEPROTECT_CALL 0xc018aa06u
-#define FEATURE_WP_UNPOPULATED (1ull << 13)
-#define FEATURE_WP_ASYNC (1ull << 15)
-struct uffd_api { uint64_t api, features, calls; };
-struct uffd_register { uint64_t start, byte_count, mode, calls; };
-struct uffd_protect { uint64_t start, byte_count, mode; };
-
-#define POPULATED (CKPT_REGION_PRESENT | CKPT_REGION_SWAPPED)
-#define ALL_CATEGORIES (CKPT_REGION_WRITTEN | CKPT_REGION_FILE | POPULATED | CKPT_REGION_ZERO)
-
-static int identify(int descriptor, uint64_t *device, uint64_t *inode) {
-    uint64_t stat[18];
-    if (descriptor < 0 || ckpt_call(__NR_fstat, descriptor, stat) < 0) return 0;
-    *device = stat[0];
-    *inode = stat[1];
-    return 1;
-}
-
-int ckpt_tracker_is_open(void) {
-    uint64_t device, inode;
-    // Kernel: every userfaultfd has an inode of its own (since 5.12); a number that the program used again is not ours.
-    return identify(ckpt_state.tracker_descriptor, &device, &inode)
-        && device == ckpt_state.tracker_device && inode == ckpt_state.tracker_inode;
-}
+int ckpt_tracker_is_open(void) { return ckpt_guard_is_open() || ckpt_uffd_is_open(); }
 
 void ckpt_tracker_open(void) {
-    struct ckpt_state *state = &ckpt_state;
-    uint32_t wanted = state->plan.tracker;
-    if ((wanted != CKPT_TRACKER_AUTO && wanted != CKPT_TRACKER_UFFD) || ckpt_tracker_is_open()) return;
-    state->tracker_descriptor = -1;
-    state->base = 0;
-    // O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY: the last needs no privilege (since 5.11), and loses nothing here: in
-    // asynchronous mode (since 6.7) the kernel itself resolves every fault, its own accesses included.
-    long descriptor = ckpt_call(__NR_userfaultfd, 02004000 | 1);
-    if (descriptor < 0) return;
-    struct uffd_api api = {0xaa, FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC, 0};
-    // A high number: programs that count on the low ones, and select, are not disturbed.
-    uint64_t limit[2] = {0, 0};
-    ckpt_call(__NR_prlimit64, 0, 7 /* RLIMIT_NOFILE */, NULL, limit);
-    uint64_t above = limit[0] > 1024 ? 1000 : limit[0] > 48 ? limit[0] - 24 : 0;
-    long moved = ckpt_call(__NR_ioctl, descriptor, UFFDIO_API_CALL, &api);
-    if (moved >= 0) moved = ckpt_call(__NR_fcntl, descriptor, 1030 /* F_DUPFD_CLOEXEC */, above);
-    ckpt_close((int)descriptor);
-    if (moved >= 0 && identify((int)moved, &state->tracker_device, &state->tracker_inode)) state->tracker_descriptor = (int32_t)moved;
+    if (ckpt_state.plan.tracker == CKPT_TRACKER_MPROTECT) {
+        if (!ckpt_guard_is_open()) { ckpt_uffd_close(); ckpt_guard_open(); }
+        else ckpt_guard_install();
+        return;
+    }
+    if (ckpt_guard_is_open()) ckpt_guard_close();
+    ckpt_uffd_open();
 }
 
 void ckpt_tracker_close(void) {
-    if (ckpt_tracker_is_open()) ckpt_close(ckpt_state.tracker_descriptor);
-    ckpt_state.tracker_descriptor = -1;
-    ckpt_state.base = 0;
+    ckpt_guard_close();
+    ckpt_uffd_close();
 }
 
-// Returns how many regions, or a negative errno; *next is where it stopped.
-static long scan(struct ckpt_checkpoint *c, uint64_t flags, uint64_t start, uint64_t end, uint64_t mask, uint64_t any_of,
-                 uint64_t returned, struct ckpt_region *regions, uint64_t room, uint64_t *next) {
-    struct scan_argument argument = {
-        sizeof argument, flags, start, end, 0, (uint64_t)regions, room, 0, 0, mask, any_of, returned,
-    };
-    long count = ckpt_call(__NR_ioctl, c->map, PAGEMAP_SCAN_CALL, &argument);
-    *next = count < 0 || argument.walk_end <= start ? end : argument.walk_end;
-    return count;
-}
+uint32_t ckpt_tracker_kind(void) { return ckpt_guard_is_open() ? CKPT_TRACKER_MPROTECT : CKPT_TRACKER_UFFD; }
 
 int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    // Asks for pages that may be protected and may not: looks at no page, but says EPERM where a mapping of the range is not
-    // registered for asynchronous write-protection.
-    struct scan_argument check = {sizeof check, SCAN_CHECK, m->start, m->end, 0, 0, 0, 0, CATEGORY_ALLOWED, CATEGORY_ALLOWED, 0, 0};
-    long before = ckpt_call(__NR_ioctl, c->map, PAGEMAP_SCAN_CALL, &check);
-    if (before >= 0 && !c->increment && ckpt_treatment(m) == CKPT_TREAT_FILE && !c->frozen) {
-        // For a full image a file mapping begins anew: without markers, private pages can be told from those of the file.
-        struct uffd_protect whole = {m->start, m->end - m->start, 0};
-        ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_UNREGISTER_CALL, &whole);
-        before = -1;
-    }
-    struct uffd_register argument = {m->start, m->end - m->start, 2 /* UFFDIO_REGISTER_MODE_WP */, 0};
-    // EBUSY: a userfaultfd of the program itself is there.
-    long result = ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_REGISTER_CALL, &argument);
-    if (result < 0) return (int)result;
-    return before >= 0;
+    return ckpt_guard_is_open() ? ckpt_guard_track(c, m) : ckpt_uffd_track(c, m);
 }
 
 int ckpt_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {
-    if (ckpt_treatment(m) == CKPT_TREAT_MEMORY) {
-        uint64_t next;
-        return (int)scan(c, SCAN_PROTECT | SCAN_CHECK, start, end, 0, POPULATED, 0, NULL, 0, &next);
-    }
-    struct uffd_protect argument = {start, end - start, 1 /* UFFDIO_WRITEPROTECT_MODE_WP */};
-    for (int i = 0; i < 1000; i++) {
-        long result = ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_WRITEPROTECT_CALL, &argument);
-        if (result != -CKPT_EAGAIN) return (int)result; // Kernel: EAGAIN while the mappings change
-        ckpt_yield();
-    }
-    return -CKPT_EAGAIN;
+    return ckpt_guard_is_open() ? ckpt_guard_protect(c, m, start, end) : ckpt_uffd_protect(c, m, start, end);
 }
 
 #define NO_MAPPING (~0ull) // the caller says later whose pages the spans are
 
-static int add_span(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
+int ckpt_add_span(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
     struct ckpt_region *last = c->span_count ? &c->spans[c->span_count - 1] : NULL;
     if (last && last->end == start && last->categories == NO_MAPPING) {
         last->end = end;
@@ -141,25 +63,20 @@ static int add_span(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
     return 0;
 }
 
-#define REGION_ROOM (CKPT_REGIONS_BYTES / 2 / sizeof(struct ckpt_region))
-static struct ckpt_region *regions(int which) {
-    return (struct ckpt_region *)(ckpt_arena + CKPT_REGIONS_OFFSET + (which ? CKPT_REGIONS_BYTES / 2 : 0));
-}
-
 // Populated pages of memory in this range, to the spans; what is between them has no content.
-static int add_populated(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, int protect) {
-    struct ckpt_region *found = regions(1);
-    uint64_t flags = protect ? SCAN_PROTECT | SCAN_CHECK : 0, known = start;
+int ckpt_add_populated(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, int protect) {
+    struct ckpt_region *found = ckpt_regions(1);
+    uint64_t flags = protect ? CKPT_SCAN_PROTECT | CKPT_SCAN_CHECK : 0, known = start;
     while (start < end) {
         uint64_t next;
-        long count = scan(c, flags, start, end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, flags, start, end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
             // Only in a mapping without access: a page of the file is no content there.
             if (found[i].categories & CKPT_REGION_FILE) continue;
             ckpt_ledger_forget(c, known, found[i].start);
             known = found[i].end;
-            int error = add_span(c, found[i].start, found[i].end);
+            int error = ckpt_add_span(c, found[i].start, found[i].end);
             if (error < 0) return error;
         }
         start = next;
@@ -226,16 +143,16 @@ static struct tracked *note_file(struct ckpt_checkpoint *c, const struct ckpt_ma
 
 static int add_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end, int protect) {
     int error = protect && start < end ? ckpt_protect(c, m, start, end) : 0;
-    return error < 0 ? error : start < end ? add_span(c, start, end) : 0;
+    return error < 0 ? error : start < end ? ckpt_add_span(c, start, end) : 0;
 }
 
 // With private pages: clean is only what is present and not written.
 static int find_dirty_private(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int protect) {
-    struct ckpt_region *found = regions(0);
+    struct ckpt_region *found = ckpt_regions(0);
     uint64_t known = m->start, next;
     int error;
     for (uint64_t at = m->start; at < m->end; at = next) {
-        long count = scan(c, SCAN_CHECK, at, m->end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, at, m->end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
             if ((found[i].categories & (CKPT_REGION_PRESENT | CKPT_REGION_WRITTEN)) != CKPT_REGION_PRESENT) continue;
@@ -248,9 +165,9 @@ static int find_dirty_private(struct ckpt_checkpoint *c, const struct ckpt_mappi
 
 // Whether a private page is in this range: present and not of the file, or swapped out.
 static int has_private(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
-    struct ckpt_region *found = regions(1);
+    struct ckpt_region *found = ckpt_regions(1);
     for (uint64_t next; start < end; start = next) {
-        long count = scan(c, 0, start, end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, 0, start, end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
         for (long i = 0; i < count; i++) if (!(found[i].categories & CKPT_REGION_FILE)) return 1;
     }
     return 0;
@@ -258,15 +175,18 @@ static int has_private(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) 
 
 static int find_dirty_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect) {
     struct tracked *t = note_file(c, m);
-    struct ckpt_region *found = regions(0);
+    struct ckpt_region *found = ckpt_regions(0);
     if (all || state == 0 || !t || !t->readable_end) {
         // Order: looked at before the protection, whose markers would be taken for pages that are swapped out.
-        if (t) t->has_private |= state != 0 || has_private(c, m->start, m->end);
+        if (t) t->has_private |= (state != 0 && !ckpt_guard_is_open()) || has_private(c, m->start, m->end);
         return add_dirty(c, m, m->start, m->end, protect);
     }
+    // mprotect leaves files alone: what is the file's alone is clean, and the few private pages of a library are copied each time.
+    if (ckpt_guard_is_open() && (t->has_private |= has_private(c, m->start, m->end)) == 0) return 0;
+    if (ckpt_guard_is_open()) return ckpt_add_span(c, m->start, m->end);
     if (t->has_private) return find_dirty_private(c, m, protect);
     for (uint64_t at = m->start, next; at < m->end; at = next) {
-        long count = scan(c, SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
             if (has_private(c, found[i].start, found[i].end)) t->has_private = 1;
@@ -278,11 +198,12 @@ static int find_dirty_file(struct ckpt_checkpoint *c, const struct ckpt_mapping 
 }
 
 uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    struct ckpt_region *found = regions(0);
+    struct ckpt_region *found = ckpt_regions(0);
     uint64_t written = 0;
     if (ckpt_treatment(m) != CKPT_TREAT_MEMORY) return 0;
+    if (ckpt_guard_is_open()) return ckpt_guard_written_pages(c, m);
     for (uint64_t at = m->start, next; at < m->end; at = next) {
-        long count = scan(c, 0, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, 0, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, CKPT_REGION_ROOM, &next);
         for (long i = 0; i < count; i++) written += (found[i].end - found[i].start) / CKPT_PAGE_SIZE;
     }
     return written;
@@ -291,16 +212,17 @@ uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping
 int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect) {
     enum ckpt_treatment treatment = ckpt_treatment(m);
     if (treatment == CKPT_TREAT_SKIP) return 0;
-    if (treatment == CKPT_TREAT_ALL || (state < 0 && treatment == CKPT_TREAT_FILE)) return add_span(c, m->start, m->end);
+    if (treatment == CKPT_TREAT_ALL || (state < 0 && treatment == CKPT_TREAT_FILE)) return ckpt_add_span(c, m->start, m->end);
     if (treatment == CKPT_TREAT_FILE) return find_dirty_file(c, m, state, all, protect);
-    if (state < 0) return add_populated(c, m->start, m->end, 0);
-    if (all || state == 0) return add_populated(c, m->start, m->end, protect);
-    struct ckpt_region *found = regions(0);
+    if (state < 0) return ckpt_add_populated(c, m->start, m->end, 0);
+    if (ckpt_guard_is_open()) return ckpt_guard_find_dirty(c, m, all);
+    if (all || state == 0) return ckpt_add_populated(c, m->start, m->end, protect);
+    struct ckpt_region *found = ckpt_regions(0);
     for (uint64_t at = m->start, next; at < m->end; at = next) {
-        long count = scan(c, SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
-            int error = add_populated(c, found[i].start, found[i].end, protect);
+            int error = ckpt_add_populated(c, found[i].start, found[i].end, protect);
             if (error < 0) return error;
         }
     }
@@ -309,7 +231,7 @@ int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int
 
 // Pages that are clean now are those of the parent, unless they are written later. Order: before the first protecting scan.
 int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    struct ckpt_region *found = regions(0);
+    struct ckpt_region *found = ckpt_regions(0);
     if (ckpt_treatment(m) == CKPT_TREAT_FILE) {
         const struct tracked *t = note_file(c, m);
         for (uint64_t at = m->start; t && at < t->readable_end; at += CKPT_PAGE_SIZE) {
@@ -319,8 +241,9 @@ int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
         }
         return 0;
     }
+    if (ckpt_guard_is_open()) return ckpt_guard_mark_clean(c, m);
     for (uint64_t start = m->start, next; start < m->end; start = next) {
-        long count = scan(c, SCAN_CHECK, start, m->end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, start, m->end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
             if (found[i].categories & (CKPT_REGION_WRITTEN | CKPT_REGION_FILE)) continue;
@@ -353,15 +276,16 @@ static const struct ckpt_mapping *mapping_of(struct ckpt_checkpoint *c, uint64_t
 static int is_populated(struct ckpt_checkpoint *c, uint64_t address) {
     struct ckpt_region region;
     uint64_t next;
-    return scan(c, 0, address, address + CKPT_PAGE_SIZE, 0, POPULATED, ALL_CATEGORIES, &region, 1, &next) > 0;
+    return ckpt_scan(c, 0, address, address + CKPT_PAGE_SIZE, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, &region, 1, &next) > 0;
 }
 
 // A page that the program gave back (MADV_DONTNEED) has no content any more. Where a whole block went, no scan reports it.
 // Kernel: mincore says 1 for each page of anonymous memory that is mapped, 0.3 ms for 1 GiB (mm/mincore.c); 0 also for one that
 // is swapped out, so that is looked at again.
 int ckpt_find_vanished(struct ckpt_checkpoint *c) {
-    uint8_t *present = (uint8_t *)regions(0);
+    uint8_t *present = (uint8_t *)ckpt_regions(0);
     const uint32_t together = 8; // blocks in one call, when they follow each other
+    if (ckpt_guard_is_open()) return 0; // its scan in the freeze has seen every page
     ckpt_ledger_sort(c);
     for (uint32_t i = 0; i < c->ledger.count;) {
         const struct ckpt_block *first = &c->ledger.blocks[c->ledger.order[i]];
