@@ -58,14 +58,13 @@ int ckpt_guard_set(uint64_t start, uint64_t end, int guarded) {
         uint64_t block_end = ((at >> BLOCK_SHIFT) + 1) << BLOCK_SHIFT, stop = block_end < end ? block_end : end;
         struct ckpt_guard_block *block = ckpt_guard_block(at, guarded);
         if (!block && guarded) return -1;
-        if (!block && end - at > (uint64_t)table()->head.block_count << BLOCK_SHIFT) {
+        if (!block && stop < end && end - at > (uint64_t)table()->head.block_count << BLOCK_SHIFT) {
             // A hole of terabytes: look through the blocks instead.
             for (uint32_t i = 0; i < table()->head.block_count; i++) {
                 uint64_t first = table()->blocks[i].number << BLOCK_SHIFT;
                 if (first >= at && first + (1ull << BLOCK_SHIFT) <= end) ckpt_memset(table()->blocks[i].guarded, 0, sizeof table()->blocks[i].guarded);
             }
-            at = end & ~((1ull << BLOCK_SHIFT) - 1);
-            continue;
+            stop = end & ~((1ull << BLOCK_SHIFT) - 1);
         }
         for (; block && at < stop; at += CKPT_PAGE_SIZE) {
             uint64_t bit = 1ull << page_of(at) % 64, *word = &block->guarded[page_of(at) / 64];
