@@ -5,6 +5,8 @@
 
 // `actions` has room for 64.
 void ckpt_capture_signals(struct ckpt_signal_action *actions) {
+    // The program may have installed a handler of its own since.
+    if (ckpt_guard_is_open()) ckpt_guard_install();
     for (uint32_t number = 1; number <= 64; number++) {
         struct ckpt_kernel_action now = {0, 0, 0, 0};
         ckpt_sigaction((int)number, NULL, &now);

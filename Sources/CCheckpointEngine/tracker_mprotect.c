@@ -201,7 +201,15 @@ int ckpt_guard_begin(struct ckpt_checkpoint *c) {
     if (error < 0) { c->step = CKPT_STEP_FREEZE; return error; }
     c->attempts = attempts;
     c->frozen = 1;
-    error = protect_all(c);
+    // Order: a thread of the program sees to it that the handler is ours, before anything is protected.
+    struct ckpt_control *control = ckpt_control();
+    ckpt_store(&control->command, CKPT_COMMAND_CAPTURE);
+    ckpt_futex_wake(&control->command);
+    while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE && error == 0) {
+        if (ckpt_call(__NR_getppid) != c->pid) error = -CKPT_ESRCH; // killed while it was frozen
+        else ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
+    }
+    if (error == 0) error = protect_all(c);
     c->frozen = 0;
     c->early_pause_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - c->pause_began_ns;
     ckpt_thaw(CKPT_COMMAND_DONE);
