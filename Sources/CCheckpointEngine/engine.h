@@ -387,6 +387,7 @@ struct ckpt_guard *ckpt_guard(void);
 struct ckpt_guard_block *ckpt_guard_blocks(uint32_t *count);
 struct ckpt_guard_block *ckpt_guard_block(uint64_t address, int make);
 int ckpt_is_guarded(uint64_t address);
+uint64_t ckpt_guard_run(uint64_t start, uint64_t end);
 int ckpt_guard_set(uint64_t start, uint64_t end, int guarded);
 uint64_t ckpt_guard_give_back(uint64_t start, uint64_t end);
 void ckpt_guard_give_all_back(void);

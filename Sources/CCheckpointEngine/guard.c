@@ -52,6 +52,18 @@ int ckpt_is_guarded(uint64_t address) {
     return block && block->guarded[page_of(address) / 64] >> page_of(address) % 64 & 1;
 }
 
+// Up to where pages are as the one at `start`.
+uint64_t ckpt_guard_run(uint64_t start, uint64_t end) {
+    int guarded = ckpt_is_guarded(start);
+    const struct ckpt_guard_block *block = NULL;
+    for (uint64_t at = start; at < end; at += CKPT_PAGE_SIZE) {
+        if (at == start || (at & ((1ull << BLOCK_SHIFT) - 1)) == 0) block = ckpt_guard_block(at, 0);
+        int here = block && block->guarded[page_of(at) / 64] >> page_of(at) % 64 & 1;
+        if (here != guarded) return at;
+    }
+    return end;
+}
+
 // -1: a block does not fit into the table.
 int ckpt_guard_set(uint64_t start, uint64_t end, int guarded) {
     for (uint64_t at = start; at < end;) {
@@ -68,7 +80,7 @@ int ckpt_guard_set(uint64_t start, uint64_t end, int guarded) {
         }
         for (; block && at < stop; at += CKPT_PAGE_SIZE) {
             uint64_t bit = 1ull << page_of(at) % 64, *word = &block->guarded[page_of(at) / 64];
-            if (guarded) *word |= bit; else __atomic_and_fetch(word, ~bit, __ATOMIC_SEQ_CST);
+            if (guarded) *word |= bit; else if (*word & bit) __atomic_and_fetch(word, ~bit, __ATOMIC_SEQ_CST);
         }
         at = stop;
     }

@@ -15,11 +15,17 @@
 
 #define BYTES_MIN (256ull << 10)        // smaller mappings are copied each time
 #define BSS_BYTES_MAX (1ull << 20)
+#define BLOCK_BYTES (CKPT_BLOCK_PAGES * (uint64_t)CKPT_PAGE_SIZE)
 #define GAP_BYTES 0x10000ull            // pages between populated ones that are protected with them
 #define ALL (CKPT_REGION_POPULATED | CKPT_REGION_FILE | CKPT_REGION_ZERO)
 
 extern uint8_t ckpt_trigger_stack[];
 #define TRIGGER_STACK_BYTES 16400u
+
+static int bit(const uint64_t *bits, uint64_t address) {
+    uint64_t page = address / CKPT_PAGE_SIZE % CKPT_BLOCK_PAGES;
+    return bits[page / 64] >> page % 64 & 1;
+}
 
 struct range { uint64_t start, end; };
 
@@ -141,8 +147,9 @@ static int learn_threads(struct ckpt_checkpoint *c) {
 }
 
 static void set_due(uint64_t start, uint64_t end) {
+    struct ckpt_guard_block *block = NULL;
     for (uint64_t at = start; at < end; at += CKPT_PAGE_SIZE) {
-        struct ckpt_guard_block *block = ckpt_guard_block(at, 1);
+        if (at == start || at % BLOCK_BYTES == 0) block = ckpt_guard_block(at, 1);
         uint64_t page = at / CKPT_PAGE_SIZE % CKPT_BLOCK_PAGES;
         if (block && !(block->guarded[page / 64] >> page % 64 & 1)) block->due[page / 64] |= 1ull << page % 64;
     }
@@ -154,20 +161,19 @@ static int has_guard_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping 
     return ckpt_guard()->has_guard_pages && ckpt_scan(c, 0, m->start, m->end, 0, CKPT_REGION_GUARD, CKPT_REGION_GUARD, &found, 1, &next) != 0;
 }
 
-static int protect_populated(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {
+static int protect_populated(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
     struct ckpt_region *found = ckpt_regions(0);
     uint64_t from = 0, to = 0;
     for (uint64_t next; start < end; start = next) {
         long count = ckpt_scan(c, 0, start, end, 0, CKPT_REGION_POPULATED, 0, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
-            set_due(found[i].start, found[i].end);
+            if (c->increment) set_due(found[i].start, found[i].end); // a full image copies all
             if (to && found[i].start - to > GAP_BYTES) { protect_part(from, to); to = 0; }
             if (!to) from = found[i].start;
             to = found[i].end;
         }
     }
-    (void)m;
     return to ? protect_part(from, to) : 0;
 }
 
@@ -190,7 +196,7 @@ static int protect_all(struct ckpt_checkpoint *c) {
         if (ckpt_treatment(m) != CKPT_TREAT_MEMORY || !is_suitable(c, m)) continue;
         if (has_guard_pages(c, m)) { error = leave_out(m->start, m->end); continue; }
         for (struct range part = next_part(m->start, m->end); error == 0 && part.start < part.end; part = next_part(part.end, m->end))
-            error = protect_populated(c, m, part.start, part.end);
+            error = protect_populated(c, part.start, part.end);
     }
     return error;
 }
@@ -214,11 +220,6 @@ int ckpt_guard_begin(struct ckpt_checkpoint *c) {
     c->early_pause_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - c->pause_began_ns;
     ckpt_thaw(CKPT_COMMAND_DONE);
     return error;
-}
-
-static int bit(const uint64_t *bits, uint64_t address) {
-    uint64_t page = address / CKPT_PAGE_SIZE % CKPT_BLOCK_PAGES;
-    return bits[page / 64] >> page % 64 & 1;
 }
 
 // While the program runs: what was dirty when this checkpoint began, once.
@@ -263,9 +264,12 @@ int ckpt_guard_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *
         for (long i = 0; i < count; i++) {
             ckpt_ledger_forget(c, known, found[i].start);
             known = found[i].end;
-            for (uint64_t at = found[i].start; at < found[i].end; at += CKPT_PAGE_SIZE) {
-                const struct ckpt_page *page = all || found[i].categories & CKPT_REGION_ZERO || !ckpt_is_guarded(at) ? NULL : ckpt_ledger_find(c, at);
-                int error = page && page->place != CKPT_PLACE_NONE ? 0 : ckpt_add_span(c, at, at + CKPT_PAGE_SIZE);
+            const struct ckpt_guard_block *block = NULL;
+            const struct ckpt_page *page = NULL;
+            for (uint64_t at = found[i].start; at < found[i].end; at += CKPT_PAGE_SIZE, page += page != NULL) {
+                if (at == found[i].start || at % BLOCK_BYTES == 0) block = ckpt_guard_block(at, 0), page = ckpt_ledger_find(c, at);
+                int clean = block && page && !all && !(found[i].categories & CKPT_REGION_ZERO) && bit(block->guarded, at);
+                int error = clean && page->place != CKPT_PLACE_NONE ? 0 : ckpt_add_span(c, at, at + CKPT_PAGE_SIZE);
                 if (error < 0) return error;
             }
         }
@@ -282,8 +286,9 @@ int ckpt_guard_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
             if (found[i].categories & CKPT_REGION_ZERO) continue;
+            const struct ckpt_guard_block *block = NULL;
             for (uint64_t at = found[i].start; at < found[i].end; at += CKPT_PAGE_SIZE) {
-                const struct ckpt_guard_block *block = ckpt_guard_block(at, 0);
+                if (at == found[i].start || at % BLOCK_BYTES == 0) block = ckpt_guard_block(at, 0);
                 if (!block || !bit(block->guarded, at) || bit(block->due, at)) continue;
                 struct ckpt_page *page = ckpt_ledger_page(c, at);
                 if (!page) return -CKPT_ENOMEM;
@@ -315,7 +320,7 @@ int ckpt_guard_took(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
         return 0;
     }
     int guarded = ckpt_is_guarded(at);
-    for (*next = at + CKPT_PAGE_SIZE; *next < end && ckpt_is_guarded(*next) == guarded;) *next += CKPT_PAGE_SIZE;
+    *next = ckpt_guard_run(at, end);
     if (guarded || ckpt_guard_is_own(at)) return guarded;
     // Memory that cannot be written and is not known: moved here by the program, or protected by it. Before the first page was
     // protected it is certain.
