@@ -135,7 +135,7 @@ int ckpt_capture_mappings(struct ckpt_checkpoint *c) {
     for (const char *at = text; *at; line_count++) {
         struct line line;
         at = parse(at, &line);
-        if (ckpt_guard_is_open() && c->frozen && before < line.mapping.start) ckpt_guard_set(before, line.mapping.start, 0);
+        if (ckpt_guard_is_open() && c->frozen && before < line.mapping.start) ckpt_guard_set(before, line.mapping.start, CKPT_GUARD_FORGOTTEN);
         before = line.mapping.end;
         if (line.mapping.end <= line.mapping.start || named(&line, "[vsyscall]")) continue;
         classify(&line);

@@ -368,7 +368,9 @@ int ckpt_guard_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *
 uint64_t ckpt_guard_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 int ckpt_guard_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 // guard.c: the table and the handler of faults
-struct ckpt_guard_block { uint64_t number, guarded[8], due[8]; }; // 2 MiB of addresses; due: dirty when this checkpoint began
+// 2 MiB of addresses. due: dirty when this checkpoint began; known: guarded at the last freeze, whether it was given back since or not.
+struct ckpt_guard_block { uint64_t number, guarded[8], due[8], known[8]; };
+enum ckpt_guard_change { CKPT_GUARD_GIVEN_BACK = 0, CKPT_GUARD_TAKEN = 1, CKPT_GUARD_FORGOTTEN = 2 };
 struct ckpt_guard {
     uint32_t is_open, block_count;
     uint32_t map_count, map_limit;      // mappings of the process: as known, and as allowed
@@ -388,11 +390,12 @@ struct ckpt_guard_block *ckpt_guard_blocks(uint32_t *count);
 struct ckpt_guard_block *ckpt_guard_block(uint64_t address, int make);
 int ckpt_is_guarded(uint64_t address);
 uint64_t ckpt_guard_run(uint64_t start, uint64_t end);
-int ckpt_guard_set(uint64_t start, uint64_t end, int guarded);
+int ckpt_guard_set(uint64_t start, uint64_t end, enum ckpt_guard_change change);
 uint64_t ckpt_guard_give_back(uint64_t start, uint64_t end);
 void ckpt_guard_give_all_back(void);
 int ckpt_guard_has_moved(char *buffer);
 int ckpt_guard_is_own(uint64_t page);
+int ckpt_guard_has_grown(uint64_t page, uint64_t start, uint64_t end);
 // Whether the write access of a mapping was taken away here; *next: up to where that holds.
 int ckpt_guard_took(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t at, uint64_t end, uint64_t *next);
 int ckpt_guard_joins(uint64_t boundary);

@@ -65,22 +65,24 @@ uint64_t ckpt_guard_run(uint64_t start, uint64_t end) {
 }
 
 // -1: a block does not fit into the table.
-int ckpt_guard_set(uint64_t start, uint64_t end, int guarded) {
+int ckpt_guard_set(uint64_t start, uint64_t end, enum ckpt_guard_change change) {
     for (uint64_t at = start; at < end;) {
         uint64_t block_end = ((at >> BLOCK_SHIFT) + 1) << BLOCK_SHIFT, stop = block_end < end ? block_end : end;
-        struct ckpt_guard_block *block = ckpt_guard_block(at, guarded);
-        if (!block && guarded) return -1;
+        struct ckpt_guard_block *block = ckpt_guard_block(at, change == CKPT_GUARD_TAKEN);
+        if (!block && change == CKPT_GUARD_TAKEN) return -1;
         if (!block && stop < end && end - at > (uint64_t)table()->head.block_count << BLOCK_SHIFT) {
             // A hole of terabytes: look through the blocks instead.
             for (uint32_t i = 0; i < table()->head.block_count; i++) {
                 uint64_t first = table()->blocks[i].number << BLOCK_SHIFT;
-                if (first >= at && first + (1ull << BLOCK_SHIFT) <= end) ckpt_memset(table()->blocks[i].guarded, 0, sizeof table()->blocks[i].guarded);
+                if (first >= at && first + (1ull << BLOCK_SHIFT) <= end) ckpt_guard_set(first, first + (1ull << BLOCK_SHIFT), change);
             }
             stop = end & ~((1ull << BLOCK_SHIFT) - 1);
         }
         for (; block && at < stop; at += CKPT_PAGE_SIZE) {
             uint64_t bit = 1ull << page_of(at) % 64, *word = &block->guarded[page_of(at) / 64];
-            if (guarded) *word |= bit; else if (*word & bit) __atomic_and_fetch(word, ~bit, __ATOMIC_SEQ_CST);
+            if (change == CKPT_GUARD_TAKEN) *word |= bit, block->known[page_of(at) / 64] |= bit;
+            else if (*word & bit) __atomic_and_fetch(word, ~bit, __ATOMIC_SEQ_CST);
+            if (change == CKPT_GUARD_FORGOTTEN) block->known[page_of(at) / 64] &= ~bit;
         }
         at = stop;
     }
@@ -101,10 +103,10 @@ uint64_t ckpt_guard_give_back(uint64_t start, uint64_t end) {
         if (ckpt_call(__NR_mprotect, first, at - first, 3) < 0) {
             // Not in one piece, because a part is gone meanwhile.
             for (uint64_t page = first; page < at; page += CKPT_PAGE_SIZE)
-                if (ckpt_call(__NR_mprotect, page, CKPT_PAGE_SIZE, 3) < 0) failed++; else ckpt_guard_set(page, page + CKPT_PAGE_SIZE, 0);
+                if (ckpt_call(__NR_mprotect, page, CKPT_PAGE_SIZE, 3) < 0) failed++; else ckpt_guard_set(page, page + CKPT_PAGE_SIZE, CKPT_GUARD_GIVEN_BACK);
         } else {
             // Order: the access before the bit: a thread that finds the bit cleared may write.
-            ckpt_guard_set(first, at, 0);
+            ckpt_guard_set(first, at, CKPT_GUARD_GIVEN_BACK);
         }
     }
     return failed;
@@ -204,6 +206,15 @@ int ckpt_guard_is_own(uint64_t page) {
     return 0;
 }
 
+// Whether a page without write access, in a mapping from here to there, has got it from guarded neighbours: the mapping has grown
+// in place (mremap). A page that was given back, and cannot be written now, was protected by the program: when it handles
+// faults; without a handler it cannot count on one.
+int ckpt_guard_has_grown(uint64_t page, uint64_t start, uint64_t end) {
+    const struct ckpt_guard_block *block = ckpt_guard_block(page, 0);
+    int known = block && block->known[page_of(page) / 64] >> page_of(page) % 64 & 1;
+    return (!known || table()->head.before.handler <= 1) && count_guarded(start, end) > 0;
+}
+
 struct search { uint64_t page; struct ckpt_guard_line found; };
 static int see_page(const struct ckpt_guard_line *line, void *context) {
     struct search *search = context;
@@ -224,8 +235,12 @@ static int look_closely(uint64_t page) {
         guard->retry_page = page;
         return guard->retry_count < RETRIES_MAX;
     }
-    if (!search.found.could_be_ours || ckpt_guard_is_own(page) || !ckpt_guard_has_moved(buffer)) return 0;
-    return ckpt_call(__NR_mprotect, search.found.start, search.found.end - search.found.start, 3) == 0;
+    if (!search.found.could_be_ours || ckpt_guard_is_own(page)) return 0;
+    if (ckpt_guard_has_grown(page, search.found.start, search.found.end)) {
+        uint64_t end = ckpt_guard_run(page, search.found.end);
+        return ckpt_call(__NR_mprotect, page, end - page, 3) == 0 || ckpt_call(__NR_mprotect, page, CKPT_PAGE_SIZE, 3) == 0;
+    }
+    return ckpt_guard_has_moved(buffer) && ckpt_call(__NR_mprotect, search.found.start, search.found.end - search.found.start, 3) == 0;
 }
 
 struct next { uint64_t handler, mask; };

@@ -96,7 +96,7 @@ int ckpt_guard_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
 static int protect_part(uint64_t start, uint64_t end) {
     struct ckpt_guard *guard = ckpt_guard();
     // Order: the bit before the protection, should the scribe be killed between the two.
-    if (guard->map_count + 2 < guard->map_limit / 2 && ckpt_guard_set(start, end, 1) == 0 && ckpt_call(__NR_mprotect, start, end - start, 1) == 0) {
+    if (guard->map_count + 2 < guard->map_limit / 2 && ckpt_guard_set(start, end, CKPT_GUARD_TAKEN) == 0 && ckpt_call(__NR_mprotect, start, end - start, 1) == 0) {
         guard->map_count += 2;
         return 0;
     }
@@ -316,12 +316,13 @@ int ckpt_guard_took(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
     *next = end;
     if (!possible) {
         // The program has made something else of it, or the handler has given it back.
-        if (c->frozen) ckpt_guard_set(at, end, 0);
+        if (c->frozen) ckpt_guard_set(at, end, CKPT_GUARD_FORGOTTEN);
         return 0;
     }
     int guarded = ckpt_is_guarded(at);
     *next = ckpt_guard_run(at, end);
     if (guarded || ckpt_guard_is_own(at)) return guarded;
+    if (ckpt_guard_has_grown(at, m->start, m->end)) return 1;
     // Memory that cannot be written and is not known: moved here by the program, or protected by it. Before the first page was
     // protected it is certain.
     if (!c->has_moved) c->has_moved = ckpt_guard_has_moved((char *)ckpt_regions(0)) ? 2 : 1;
