@@ -92,6 +92,8 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
     int disarmed = state->disarmed && state->pid == (int32_t)ckpt_getpid();
     if (ckpt_arena && !disarmed && ckpt_make_ready() < 0) {
         // A forked child that enables checkpoints for itself: nothing of its parent's arena is its own.
+        // Order: the write access that the parent's tracker took away comes back while its table is there.
+        ckpt_guard_close();
         ckpt_call(__NR_munmap, ckpt_arena, CKPT_ARENA_BYTES);
         ckpt_arena = 0;
         state->beacon = 0;

@@ -64,17 +64,38 @@ static void classify(struct line *line) {
 // Ranges that are the engine's or the last restart's own. Anonymous neighbours may have been merged with them.
 struct own_range { uint64_t start, end; uint32_t kind; };
 
-static int add(struct ckpt_checkpoint *c, const struct line *line, uint64_t start, uint64_t end, uint32_t kind) {
-    struct ckpt_mapping *m = ckpt_extend(&c->tables, sizeof *m);
-    if (!m) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
+static int add(struct ckpt_checkpoint *c, const struct line *line, uint64_t start, uint64_t end, uint32_t kind, uint32_t taken) {
+    struct ckpt_mapping *last = c->mapping_count ? &c->mappings[c->mapping_count - 1] : NULL, *m;
+    uint32_t protection = line->mapping.protection | (taken ? 2 : 0);
+    // A border that is there only because the tracker took the write access from one of its sides.
+    int joins = last && last->end == start && last->kind == kind && last->protection == protection && last->flags == line->mapping.flags
+        && taken != c->last_taken && ckpt_guard_joins(start) && (kind == CKPT_MAPPING_HEAP || (last->name == 0 && line->name_length == 0));
+    c->last_taken = taken;
+    if (joins) {
+        last->end = end;
+        return 0;
+    }
+    if (!(m = ckpt_extend(&c->tables, sizeof *m))) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
     *m = line->mapping;
     if (m->inode) m->file_offset += start - m->start;
     m->start = start;
     m->end = end;
     m->kind = kind;
+    m->protection = protection;
     m->name = ckpt_string(c, line->name, line->name_length);
     c->mapping_count++;
     if (kind == CKPT_MAPPING_OTHER || kind == CKPT_MAPPING_SHARED_ANONYMOUS || kind == CKPT_MAPPING_SHARED_FILE) c->unsupported_count++;
+    return 0;
+}
+
+// Adds a range of a mapping as the program has made it: with its write access where the tracker took that away.
+static int add_own(struct ckpt_checkpoint *c, const struct line *line, uint64_t start, uint64_t end) {
+    if (!ckpt_guard_is_open()) return add(c, line, start, end, line->mapping.kind, 0);
+    for (uint64_t at = start, next = end; at < end; at = next) {
+        uint32_t taken = (uint32_t)ckpt_guard_took(c, &line->mapping, at, end, &next);
+        int error = add(c, line, at, next, line->mapping.kind, taken);
+        if (error < 0) return error;
+    }
     return 0;
 }
 
@@ -87,10 +108,10 @@ static int add_split(struct ckpt_checkpoint *c, const struct line *line, const s
             if (own[i].end > at && own[i].start < line->mapping.end && (!next || own[i].start < next->start)) next = &own[i];
         uint64_t free_end = next ? (next->start > at ? next->start : at) : line->mapping.end;
         int error;
-        if (free_end > at && (error = add(c, line, at, free_end, line->mapping.kind)) < 0) return error;
+        if (free_end > at && (error = add_own(c, line, at, free_end)) < 0) return error;
         if (!next) return 0;
         at = next->end < line->mapping.end ? next->end : line->mapping.end;
-        if (next->kind && (error = add(c, line, free_end, at, next->kind)) < 0) return error;
+        if (next->kind && (error = add(c, line, free_end, at, next->kind, 0)) < 0) return error;
     }
     return 0;
 }
@@ -108,14 +129,20 @@ int ckpt_capture_mappings(struct ckpt_checkpoint *c) {
     if ((uint64_t)length + 1 >= CKPT_SCRATCH_BYTES) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
     c->mappings = ckpt_take(&c->tables, 0);
     c->mapping_count = 0;
-    for (const char *at = text; *at;) {
+    c->has_moved = 0;
+    uint64_t before = 0;
+    uint32_t line_count = 0;
+    for (const char *at = text; *at; line_count++) {
         struct line line;
         at = parse(at, &line);
+        if (ckpt_guard_is_open() && c->frozen && before < line.mapping.start) ckpt_guard_set(before, line.mapping.start, CKPT_GUARD_FORGOTTEN);
+        before = line.mapping.end;
         if (line.mapping.end <= line.mapping.start || named(&line, "[vsyscall]")) continue;
         classify(&line);
         if (line.mapping.kind == CKPT_MAPPING_VDSO) c->process.vdso_start = line.mapping.start, c->process.vdso_end = line.mapping.end;
         int error = add_split(c, &line, own, 3);
         if (error < 0) return error;
     }
+    if (ckpt_guard_is_open()) ckpt_guard()->map_count = line_count;
     return 0;
 }

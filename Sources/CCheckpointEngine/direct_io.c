@@ -25,7 +25,8 @@ int ckpt_has_requests_in_flight(struct ckpt_checkpoint *c) {
             uint64_t number, flags = 0;
             if (ckpt_number(name, 10, &number) == name) continue;
             if (ckpt_read_link((int)directory, name, text, CKPT_PATH_BYTES) > 0
-                && (begins(text, "anon_inode:[io_uring]") || begins(text, "/dev/infiniband"))) in_flight = 1;
+                // What a userfaultfd of the program fills in, mprotect does not see.
+                && ((ckpt_guard_is_open() && begins(text, "anon_inode:[userfaultfd]")) || begins(text, "anon_inode:[io_uring]") || begins(text, "/dev/infiniband"))) in_flight = 1;
             ckpt_append(ckpt_append(path, end, "fdinfo/"), end, name);
             if (ckpt_read_text(c->proc, path, text, 65536) > 0 && ckpt_find_field(text, "flags:", 8, &flags) && flags & 040000 /* O_DIRECT */)
                 ckpt_state.direct_io = 1;

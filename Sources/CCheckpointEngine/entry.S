@@ -74,6 +74,85 @@ ckpt_park_entry:
 9:      ret
         .size ckpt_park_entry, .-ckpt_park_entry
 
+// void ckpt_guard_entry(int number, siginfo *info, ucontext *context)
+// A fault (guard.c). Registers may be used freely: the frame has them all. When a handler of the program passes the signal on
+// to us, the return address is another, and its mask holds.
+        .globl ckpt_guard_entry
+        .hidden ckpt_guard_entry
+        .type ckpt_guard_entry, @function
+ckpt_guard_entry:
+        leaq ckpt_signal_return(%rip), %rax
+        cmpq %rax, (%rsp)
+        je 7f
+        pushq %rbx
+        pushq %rbp
+        pushq %r12
+        pushq %r13
+        pushq %r14
+        pushq %r15
+        subq $8, %rsp
+        call 7f
+        addq $8, %rsp
+        popq %r15
+        popq %r14
+        popq %r13
+        popq %r12
+        popq %rbp
+        popq %rbx
+        ret
+7:      movq %rdi, %r12
+        movq %rsi, %r13
+        movq %rdx, %r14
+        movq %rsp, %rbx
+        movq ckpt_guard_arena(%rip), %r15
+        testq %r15, %r15
+        jz 9f
+        xorl %ebp, %ebp
+        leaq ckpt_signal_return(%rip), %rax
+        cmpq %rax, (%rsp)
+        je 1f
+        incl %ebp
+        pushq $-1
+        movl $14, %eax                  // rt_sigprocmask
+        movl $2, %edi                   // SIG_SETMASK
+        movq %rsp, %rsi
+        xorl %edx, %edx
+        movl $8, %r10d
+        syscall
+1:      movl $1, %eax
+        xchgl %eax, 28(%r15)            // control.guard_lock: a forked child finds it free
+        testl %eax, %eax
+        jz 2f
+        movl $24, %eax                  // sched_yield
+        syscall
+        jmp 1b
+2:      leaq 0x2b008000(%r15), %rsp     // CKPT_GUARD_OFFSET + CKPT_GUARD_STACK
+        movq %r12, %rdi
+        movq %r13, %rsi
+        movq %r14, %rdx
+        movl %ebp, %ecx
+        call ckpt_guard_fault
+        movq %rbx, %rsp
+        movl $0, 28(%r15)
+        testq %rax, %rax
+        jz 9f
+        // To the handler that was there before, with the mask that it would have.
+        movq %rax, %r15
+        pushq %rdx
+        movl $14, %eax
+        movl $2, %edi
+        movq %rsp, %rsi
+        xorl %edx, %edx
+        movl $8, %r10d
+        syscall
+        addq $8, %rsp
+        movq %r12, %rdi
+        movq %r13, %rsi
+        movq %r14, %rdx
+        jmp *%r15
+9:      ret
+        .size ckpt_guard_entry, .-ckpt_guard_entry
+
 // The kernel returns here from a handler of ours (SA_RESTORER). gdb knows the two instructions.
         .globl ckpt_signal_return
         .hidden ckpt_signal_return
@@ -104,6 +183,8 @@ ckpt_spawn:
         hlt
         .size ckpt_spawn, .-ckpt_spawn
 
+        .globl ckpt_trigger_stack
+        .hidden ckpt_trigger_stack
         .bss
         .p2align 4
 ckpt_trigger_stack:

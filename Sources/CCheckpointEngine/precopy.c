@@ -123,6 +123,12 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
     int64_t before = 0;
     // Order: the base is forgotten before anything is protected for another image (T3).
     ckpt_state.base = 0;
+    if (ckpt_guard_is_open() && !ckpt_state.direct_io) {
+        struct mark start = mark(c);
+        int error = ckpt_guard_begin(c);
+        release(c, &start);
+        if (error < 0) return error;
+    }
     for (uint32_t round = 1; round <= ROUNDS_MAX && !ckpt_state.direct_io; round++) {
         int64_t copied = copy_round(c, round == 1);
         if (copied < 0) return (int)copied;

@@ -66,7 +66,7 @@ void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *req
     r->stored_byte_count = c->stored_byte_count ? c->stored_byte_count : c->page_byte_count; // without a sink they are stored as they are
     r->parent = c->ident.parent;
     r->depth = c->ident.depth;
-    r->tracker = c->tracked ? CKPT_TRACKER_UFFD : CKPT_TRACKER_NONE;
+    r->tracker = c->tracked ? ckpt_tracker_kind() : CKPT_TRACKER_NONE;
     r->attempts = c->attempts;
     r->unsupported_count = c->unsupported_count;
     r->path_differs = ckpt_state.diverted && !c->named;

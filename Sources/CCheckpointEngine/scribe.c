@@ -288,7 +288,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     if (!exit_after || error < 0) ckpt_thaw(CKPT_COMMAND_DONE);
     if (c->has_hooks && !exit_after) end_hooks(error < 0 ? CKPT_OUTCOME_FAILED : CKPT_OUTCOME_SAVED);
     c->report.park_ns = parked_ns - c->pause_began_ns;
-    c->report.pause_ns = thawed_ns - c->pause_began_ns;
+    c->report.pause_ns = thawed_ns - c->pause_began_ns + c->early_pause_ns;
     c->report.thread_count = c->thread_count;
     c->report.by_child = (uint32_t)by_child;
     if (error == 0 && by_child) {
@@ -326,7 +326,7 @@ static void end_attempt(struct ckpt_checkpoint *c) {
 
 // Gives the memory of a checkpoint back.
 static void empty_arena(void) {
-    ckpt_call(__NR_madvise, ckpt_arena + CKPT_STRINGS_OFFSET, CKPT_ARENA_BYTES - CKPT_STRINGS_OFFSET, 4 /* MADV_DONTNEED */);
+    ckpt_call(__NR_madvise, ckpt_arena + CKPT_STRINGS_OFFSET, CKPT_EMPTIED_BYTES, 4 /* MADV_DONTNEED */);
 }
 
 void ckpt_scribe(void) {

@@ -9,7 +9,7 @@
 #pragma GCC visibility push(hidden)
 
 // The arena: one anonymous mapping, empty after a restart. Zero means idle everywhere in it.
-#define CKPT_ARENA_BYTES (688ull << 20)
+#define CKPT_ARENA_BYTES (704ull << 20)
 #define CKPT_SCRIBE_STACK_OFFSET 0x10000ull
 #define CKPT_SCRIBE_STACK_BYTES 0x20000ull
 #define CKPT_SLOTS_OFFSET (1ull << 20)
@@ -39,6 +39,12 @@
 #define CKPT_SPANS_BYTES (40ull << 20)
 #define CKPT_REGIONS_OFFSET (680ull << 20) // as the kernel tells it (tracker.c)
 #define CKPT_REGIONS_BYTES (8ull << 20)
+#define CKPT_GUARD_OFFSET (688ull << 20)  // of the tracker by mprotect; stays from one checkpoint to the next (guard.c)
+#define CKPT_GUARD_BYTES (16ull << 20)
+#define CKPT_GUARD_STACK 0x8000ull        // the handler's stack ends here (entry.S)
+#define CKPT_GUARD_TEXT 0x10000ull        // the handler's text of /proc/self/maps, then the scribe's
+#define CKPT_GUARD_TABLE 0x40000ull
+#define CKPT_EMPTIED_BYTES (CKPT_GUARD_OFFSET - CKPT_STRINGS_OFFSET) // what a checkpoint gives back
 
 enum ckpt_work { CKPT_WORK_IDLE = 0, CKPT_WORK_RUNNING = 1, CKPT_WORK_AGAIN = 2 };
 enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3 };
@@ -51,6 +57,7 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint32_t slot_count;            // slots ever claimed; the slot is this modulo CKPT_SLOT_COUNT (entry.S)
     uint64_t cookie;                // of the park signal in this epoch; 0: no freeze (entry.S)
     uint32_t lock;                  // of trigger.c (entry.S)
+    uint32_t guard_lock;            // of the handler in guard.c (entry.S)
     uint32_t epoch;                 // odd: freezing or frozen; futex of the parked threads
     uint32_t parked;                // threads parked in this epoch; futex of the scribe
     uint32_t slot_first;            // value of slot_count when this epoch began
@@ -133,6 +140,7 @@ struct ckpt_state {                 // saved with the program's memory
 };
 extern struct ckpt_state ckpt_state;
 extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)
+extern uint64_t ckpt_guard_arena;   // the arena whose table of guarded pages holds in this process; 0: none (entry.S)
 extern uint64_t ckpt_park_chain;    // handler of the park signal before ours (entry.S)
 
 #pragma GCC visibility pop

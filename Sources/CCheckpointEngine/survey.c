@@ -50,7 +50,7 @@ int64_t ckpt_engine_survey(void *buffer, size_t byte_count) {
         ckpt_engine_wait_event(ckpt_load(&ckpt_state.live.event), 10000000);
     }
     int64_t result = survey(buffer, byte_count);
-    ckpt_call(__NR_madvise, ckpt_arena + CKPT_STRINGS_OFFSET, CKPT_ARENA_BYTES - CKPT_STRINGS_OFFSET, 4 /* MADV_DONTNEED */);
+    ckpt_call(__NR_madvise, ckpt_arena + CKPT_STRINGS_OFFSET, CKPT_EMPTIED_BYTES, 4 /* MADV_DONTNEED */);
     ckpt_unlock();
     if (own) {
         ckpt_call(__NR_munmap, ckpt_arena, CKPT_ARENA_BYTES);

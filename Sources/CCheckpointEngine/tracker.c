@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tracker: which pages the program has written since they were last protected. userfaultfd in asynchronous mode.
-// Signal time: safe. The descriptor lives in the program's table, because the registrations end with it; the scribe, which
-// shares the memory, registers and scans.
+// The tracker: which pages the program has written since they were last protected. What its two makers, userfaultfd
+// (tracker_uffd.c) and mprotect (tracker_mprotect.c), have in common: what is treated how, and what is known of files.
+// Signal time: safe. Runs in the scribe, which shares the memory and scans it through its own /proc/self/pagemap.
 //
 // Invariants
-//   T1  A page is clean only when its mapping is registered with this userfaultfd, the page is populated, and the kernel does
-//       not call it written. Everything else is copied.
+//   T1  A page is clean only when its maker proves it: userfaultfd when its mapping is registered, the page is populated, and
+//       the kernel does not call it written; mprotect when the table says so, the mapping has no write access, and the page is
+//       populated and not the zero page. Everything else is copied.
 //   T2  A page is protected before it is copied, so a write that the copy may have missed makes it written again.
 //   T3  What is clean is as in the image `ckpt_state.base`; that is forgotten before the first page is protected for another
 //       image, and set when that image is committed.
@@ -17,131 +18,50 @@
 //   - mremap that moves, and a new mapping at an old place, are not registered: the scan says EPERM.
 //   - In a private file mapping a marker also stands for a private page that was protected and then dropped
 //     (MADV_DONTNEED): clean to the kernel, also when the page of the file has been read in again, but its content is the
-//     file's. So there a page that is not private is clean only when the mapping had no private page at the base.
+//     file's. So there a page that is not private is clean only when it had not been private at the base.
 #include "engine.h"
 
-#define PAGEMAP_SCAN_CALL 0xc0606610u   // _IOWR('f', 16, struct pm_scan_arg)
-#define SCAN_PROTECT 1u                 // PM_SCAN_WP_MATCHING
-#define SCAN_CHECK 2u                   // PM_SCAN_CHECK_WPASYNC
-struct scan_argument {
-    uint64_t byte_count, flags, start, end, walk_end, vector, vector_length, page_limit;
-    uint64_t inverted, mask, any_of, returned;
-};
-#define CATEGORY_ALLOWED 1u             // PAGE_IS_WPALLOWED
-_Static_assert(sizeof(struct scan_argument) == 96, "struct pm_scan_arg");
+#define ALL_CATEGORIES (CKPT_REGION_WRITTEN | CKPT_REGION_FILE | CKPT_REGION_POPULATED | CKPT_REGION_ZERO)
 
-#define UFFDIO_API_CALL 0xc018aa3fu
-#define UFFDIO_REGISTER_CALL 0xc020aa00u
-#define UFFDIO_UNREGISTER_CALL 0x8010aa01u
-#define UFFDIO_WRITEPROTECT_CALL 0xc018aa06u
-#define FEATURE_WP_UNPOPULATED (1ull << 13)
-#define FEATURE_WP_ASYNC (1ull << 15)
-struct uffd_api { uint64_t api, features, calls; };
-struct uffd_register { uint64_t start, byte_count, mode, calls; };
-struct uffd_protect { uint64_t start, byte_count, mode; };
-
-#define POPULATED (CKPT_REGION_PRESENT | CKPT_REGION_SWAPPED)
-#define ALL_CATEGORIES (CKPT_REGION_WRITTEN | CKPT_REGION_FILE | POPULATED | CKPT_REGION_ZERO)
-
-static int identify(int descriptor, uint64_t *device, uint64_t *inode) {
-    uint64_t stat[18];
-    if (descriptor < 0 || ckpt_call(__NR_fstat, descriptor, stat) < 0) return 0;
-    *device = stat[0];
-    *inode = stat[1];
-    return 1;
-}
-
-int ckpt_tracker_is_open(void) {
-    uint64_t device, inode;
-    // Kernel: every userfaultfd has an inode of its own (since 5.12); a number that the program used again is not ours.
-    return identify(ckpt_state.tracker_descriptor, &device, &inode)
-        && device == ckpt_state.tracker_device && inode == ckpt_state.tracker_inode;
-}
+int ckpt_tracker_is_open(void) { return ckpt_guard_is_open() || ckpt_uffd_is_open(); }
 
 void ckpt_tracker_open(void) {
-    struct ckpt_state *state = &ckpt_state;
-    uint32_t wanted = state->plan.tracker;
-    if ((wanted != CKPT_TRACKER_AUTO && wanted != CKPT_TRACKER_UFFD) || ckpt_tracker_is_open()) return;
-    state->tracker_descriptor = -1;
-    state->base = 0;
-    state->tracks_exclusions = 0;
-    // O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY: the last needs no privilege (since 5.11), and loses nothing here: in
-    // asynchronous mode (since 6.7) the kernel itself resolves every fault, its own accesses included.
-    long descriptor = ckpt_call(__NR_userfaultfd, 02004000 | 1);
-    if (descriptor < 0) return;
-    struct uffd_api api = {0xaa, FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC, 0};
-    // A high number: programs that count on the low ones, and select, are not disturbed.
-    uint64_t limit[2] = {0, 0};
-    ckpt_call(__NR_prlimit64, 0, 7 /* RLIMIT_NOFILE */, NULL, limit);
-    uint64_t above = limit[0] > 1024 ? 1000 : limit[0] > 48 ? limit[0] - 24 : 0;
-    long moved = ckpt_call(__NR_ioctl, descriptor, UFFDIO_API_CALL, &api);
-    if (moved >= 0) moved = ckpt_call(__NR_fcntl, descriptor, 1030 /* F_DUPFD_CLOEXEC */, above);
-    ckpt_close((int)descriptor);
-    if (moved >= 0 && identify((int)moved, &state->tracker_device, &state->tracker_inode)) state->tracker_descriptor = (int32_t)moved;
+    if (ckpt_state.plan.tracker == CKPT_TRACKER_MPROTECT) {
+        if (!ckpt_guard_is_open()) { ckpt_uffd_close(); ckpt_guard_open(); }
+        else ckpt_guard_install();
+        return;
+    }
+    if (ckpt_guard_is_open()) ckpt_guard_close();
+    ckpt_uffd_open();
 }
 
 void ckpt_tracker_close(void) {
-    if (ckpt_tracker_is_open()) ckpt_close(ckpt_state.tracker_descriptor);
-    ckpt_state.tracker_descriptor = -1;
-    ckpt_state.base = 0;
+    ckpt_guard_close();
+    ckpt_uffd_close();
 }
 
-// Returns how many regions, or a negative errno; *next is where it stopped.
-static long scan(struct ckpt_checkpoint *c, uint64_t flags, uint64_t start, uint64_t end, uint64_t mask, uint64_t any_of,
-                 uint64_t returned, struct ckpt_region *regions, uint64_t room, uint64_t *next) {
-    struct scan_argument argument = {
-        sizeof argument, flags, start, end, 0, (uint64_t)regions, room, 0, 0, mask, any_of, returned,
-    };
-    long count = ckpt_call(__NR_ioctl, c->map, PAGEMAP_SCAN_CALL, &argument);
-    *next = count < 0 || argument.walk_end <= start ? end : argument.walk_end;
-    return count;
+uint32_t ckpt_tracker_kind(void) { return ckpt_guard_is_open() ? CKPT_TRACKER_MPROTECT : CKPT_TRACKER_UFFD; }
+
+int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
+    return ckpt_guard_is_open() ? ckpt_guard_track(c, m) : ckpt_uffd_track(c, m);
 }
 
 int ckpt_is_tracked(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    // Asks for pages that may be protected and may not: looks at no page, but says EPERM where a mapping of the range is not
-    // registered for asynchronous write-protection.
-    struct scan_argument check = {sizeof check, SCAN_CHECK, m->start, m->end, 0, 0, 0, 0, CATEGORY_ALLOWED, CATEGORY_ALLOWED, 0, 0};
-    return ckpt_call(__NR_ioctl, c->map, PAGEMAP_SCAN_CALL, &check) >= 0;
+    return ckpt_guard_is_open() || ckpt_uffd_has(c, m); // what mprotect tracks says the same of old and new mappings
 }
 
 // A thread of the program has excluded memory here: with this, a mapping that replaces it later is told from it.
 void ckpt_track_exclusion(uint64_t start, uint64_t end) {
-    struct uffd_register argument = {start & ~4095ull, ((end + 4095) & ~4095ull) - (start & ~4095ull), 2, 0};
-    if (ckpt_tracker_is_open()) ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_REGISTER_CALL, &argument);
-}
-
-int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    int before = ckpt_is_tracked(c, m);
-    if (before && !c->increment && ckpt_treatment(m) == CKPT_TREAT_FILE && !c->frozen) {
-        // For a full image a file mapping begins anew: without markers, private pages can be told from those of the file.
-        struct uffd_protect whole = {m->start, m->end - m->start, 0};
-        ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_UNREGISTER_CALL, &whole);
-        before = 0;
-    }
-    struct uffd_register argument = {m->start, m->end - m->start, 2 /* UFFDIO_REGISTER_MODE_WP */, 0};
-    // EBUSY: a userfaultfd of the program itself is there.
-    long result = ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_REGISTER_CALL, &argument);
-    if (result < 0) return (int)result;
-    return before;
+    if (ckpt_uffd_is_open()) ckpt_uffd_register(start & ~4095ull, (end + 4095) & ~4095ull);
 }
 
 int ckpt_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {
-    if (ckpt_treatment(m) == CKPT_TREAT_MEMORY) {
-        uint64_t next;
-        return (int)scan(c, SCAN_PROTECT | SCAN_CHECK, start, end, 0, POPULATED, 0, NULL, 0, &next);
-    }
-    struct uffd_protect argument = {start, end - start, 1 /* UFFDIO_WRITEPROTECT_MODE_WP */};
-    for (int i = 0; i < 1000; i++) {
-        long result = ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_WRITEPROTECT_CALL, &argument);
-        if (result != -CKPT_EAGAIN) return (int)result; // Kernel: EAGAIN while the mappings change
-        ckpt_yield();
-    }
-    return -CKPT_EAGAIN;
+    return ckpt_guard_is_open() ? ckpt_guard_protect(c, m, start, end) : ckpt_uffd_protect(c, m, start, end);
 }
 
 #define NO_MAPPING (~0ull) // the caller says later whose pages the spans are
 
-static int add_span(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
+int ckpt_add_span(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
     struct ckpt_region *last = c->span_count ? &c->spans[c->span_count - 1] : NULL;
     if (last && last->end == start && last->categories == NO_MAPPING) {
         last->end = end;
@@ -152,25 +72,20 @@ static int add_span(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
     return 0;
 }
 
-#define REGION_ROOM (CKPT_REGIONS_BYTES / 2 / sizeof(struct ckpt_region))
-static struct ckpt_region *regions(int which) {
-    return (struct ckpt_region *)(ckpt_arena + CKPT_REGIONS_OFFSET + (which ? CKPT_REGIONS_BYTES / 2 : 0));
-}
-
 // Populated pages of memory in this range, to the spans; what is between them has no content.
-static int add_populated(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, int protect) {
-    struct ckpt_region *found = regions(1);
-    uint64_t flags = protect ? SCAN_PROTECT | SCAN_CHECK : 0, known = start;
+int ckpt_add_populated(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, int protect) {
+    struct ckpt_region *found = ckpt_regions(1);
+    uint64_t flags = protect ? CKPT_SCAN_PROTECT | CKPT_SCAN_CHECK : 0, known = start;
     while (start < end) {
         uint64_t next;
-        long count = scan(c, flags, start, end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, flags, start, end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
             // Only in a mapping without access: a page of the file is no content there.
             if (found[i].categories & CKPT_REGION_FILE) continue;
             ckpt_ledger_forget(c, known, found[i].start);
             known = found[i].end;
-            int error = add_span(c, found[i].start, found[i].end);
+            int error = ckpt_add_span(c, found[i].start, found[i].end);
             if (error < 0) return error;
         }
         start = next;
@@ -184,10 +99,26 @@ struct tracked {
     uint64_t start, end, device, inode, file_offset;
     int64_t modified_ns, changed_ns;    // of the file
     uint64_t readable_end;              // behind the last page that the file has; 0: not known, so nothing is proven
-    uint64_t has_private;               // private pages may have been there
+    uint32_t has_private;               // private pages may have been there
+    uint32_t bits;                      // where in this half a bit for each page begins that says which; 0: any
 };
-#define TRACKED_MAX ((1u << 19) / sizeof(struct tracked))
-static struct tracked *tracked(uint32_t half) { return (struct tracked *)(ckpt_arena + CKPT_TRACKED_OFFSET + (half & 1) * (1ull << 19)); }
+#define HALF_BYTES (1u << 19)
+static struct tracked *tracked(uint32_t half) { return (struct tracked *)(ckpt_arena + CKPT_TRACKED_OFFSET + (half & 1) * (uint64_t)HALF_BYTES); }
+
+// Records grow upwards in their half, the bits downwards.
+static int has_room(const struct ckpt_checkpoint *c, uint64_t byte_count) {
+    return (uint64_t)(c->tracked_count + 1) * sizeof(struct tracked) + c->tracked_bits + byte_count <= HALF_BYTES;
+}
+static uint8_t *bits_of(uint32_t half, const struct tracked *t) { return (uint8_t *)tracked(half) + t->bits; }
+static void set_private(struct tracked *t, uint64_t start, uint64_t end) {
+    for (uint64_t page = (start - t->start) / CKPT_PAGE_SIZE; t->bits && page < (end - t->start) / CKPT_PAGE_SIZE; page++)
+        bits_of(ckpt_state.tracked_half + 1, t)[page / 8] |= (uint8_t)(1u << page % 8);
+    t->has_private = 1;
+}
+static int was_private(const struct tracked *t, uint64_t address) {
+    uint64_t page = (address - t->start) / CKPT_PAGE_SIZE;
+    return !t->bits || bits_of(ckpt_state.tracked_half + 1, t)[page / 8] >> page % 8 & 1;
+}
 
 static struct tracked *find_tracked(struct tracked *table, uint32_t count, const struct ckpt_mapping *m) {
     for (uint32_t i = 0; i < count; i++)
@@ -196,6 +127,7 @@ static struct tracked *find_tracked(struct tracked *table, uint32_t count, const
     return NULL;
 }
 
+#define BITS_MAPPING_MAX (64ull << 20)
 #define SETTLED_NS 100000000ll // a file that was changed this short ago may be changed again with the same time
 
 // A restarted program has its text mapped from an image, which nobody changes, whatever names it has by now.
@@ -218,10 +150,16 @@ static int stat_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, st
 // The record of this mapping in the table that this checkpoint makes; NULL: nothing can be proven of it.
 static struct tracked *note_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
     struct tracked *table = tracked(ckpt_state.tracked_half + 1), *t = find_tracked(table, c->tracked_count, m);
-    if (t || c->tracked_count == TRACKED_MAX) return t;
+    if (t || !has_room(c, 0)) return t;
     t = &table[c->tracked_count];
-    *t = (struct tracked){m->start, m->end, m->device, m->inode, m->file_offset, 0, 0, 0, (m->protection & 2) != 0};
+    *t = (struct tracked){m->start, m->end, m->device, m->inode, m->file_offset, 0, 0, 0, (m->protection & 2) != 0, 0};
     if (stat_file(c, m, t) < 0 || t->changed_ns + SETTLED_NS > (int64_t)ckpt_clock(CKPT_CLOCK_REALTIME)) return NULL;
+    uint32_t bit_bytes = (uint32_t)((m->end - m->start) / CKPT_PAGE_SIZE + 7) / 8;
+    if (m->end - m->start <= BITS_MAPPING_MAX && has_room(c, bit_bytes)) {
+        c->tracked_bits += bit_bytes;
+        t->bits = HALF_BYTES - c->tracked_bits;
+        ckpt_memset(bits_of(ckpt_state.tracked_half + 1, t), 0, bit_bytes);
+    }
     c->tracked_count++;
     // What a later round sees for the first time is nowhere yet, clean or not (ckpt_mark_clean).
     if (!c->increment || c->report.round_count > 0) return t;
@@ -230,6 +168,8 @@ static struct tracked *note_file(struct ckpt_checkpoint *c, const struct ckpt_ma
     if (before && before->modified_ns == t->modified_ns && before->changed_ns == t->changed_ns) {
         t->readable_end = before->readable_end;
         t->has_private |= before->has_private;
+        if (t->bits && before->bits) ckpt_memcpy(bits_of(ckpt_state.tracked_half + 1, t), bits_of(ckpt_state.tracked_half, before), bit_bytes);
+        else if (before->has_private) t->bits = 0;
     } else if (ckpt_state.tracked_count == 0 && t->changed_ns == 0) {
         t->readable_end = m->end; // the restart armed the tracker: this is the image's text, whole and without private pages
     }
@@ -244,52 +184,71 @@ static int is_as_noted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, 
 
 static int add_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end, int protect) {
     int error = protect && start < end ? ckpt_protect(c, m, start, end) : 0;
-    return error < 0 ? error : start < end ? add_span(c, start, end) : 0;
+    return error < 0 ? error : start < end ? ckpt_add_span(c, start, end) : 0;
 }
 
-// With private pages: clean are only these, when they are present and not written.
-static int find_dirty_private(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int protect) {
-    struct ckpt_region *found = regions(0);
+// With private pages: clean are these, when they are present and not written, and pages that had not been private at the
+// base: a page of the file, or a marker, may be where a private one was then, which was dropped.
+static int find_dirty_private(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, struct tracked *t, int protect) {
+    struct ckpt_region *found = ckpt_regions(0);
     uint64_t known = m->start, next;
     int error;
     for (uint64_t at = m->start; at < m->end; at = next) {
-        long count = scan(c, SCAN_CHECK, at, m->end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, at, m->end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
-            // A page of the file may be where a private one was at the base: dropped, and read again.
-            if ((found[i].categories & (CKPT_REGION_PRESENT | CKPT_REGION_WRITTEN | CKPT_REGION_FILE)) != CKPT_REGION_PRESENT) continue;
-            if ((error = add_dirty(c, m, known, found[i].start, protect)) < 0) return error;
-            known = found[i].end;
+            uint64_t categories = found[i].categories;
+            if (categories & CKPT_REGION_WRITTEN) {
+                if (!(categories & CKPT_REGION_FILE)) set_private(t, found[i].start, found[i].end);
+                continue;
+            }
+            int is_private = (categories & (CKPT_REGION_PRESENT | CKPT_REGION_FILE)) == CKPT_REGION_PRESENT;
+            if (is_private) set_private(t, found[i].start, found[i].end);
+            for (uint64_t page = found[i].start; page < found[i].end; page += CKPT_PAGE_SIZE) {
+                if (!is_private && was_private(t, page)) continue;
+                if ((error = add_dirty(c, m, known, page, protect)) < 0) return error;
+                known = page + CKPT_PAGE_SIZE;
+            }
         }
     }
     return add_dirty(c, m, known, m->end, protect);
 }
 
-// Whether a private page is in this range: present and not of the file, or swapped out.
-static int has_private(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
-    struct ckpt_region *found = regions(1);
+// Whether a private page is in this range: present and not of the file, or swapped out. Marks them in the record.
+static int has_private(struct ckpt_checkpoint *c, struct tracked *t, uint64_t start, uint64_t end) {
+    struct ckpt_region *found = ckpt_regions(1);
+    int any = 0;
     for (uint64_t next; start < end; start = next) {
-        long count = scan(c, 0, start, end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
-        for (long i = 0; i < count; i++) if (!(found[i].categories & CKPT_REGION_FILE)) return 1;
+        long count = ckpt_scan(c, 0, start, end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
+        for (long i = 0; i < count; i++) {
+            if (found[i].categories & CKPT_REGION_FILE) continue;
+            set_private(t, found[i].start, found[i].end);
+            any = 1;
+        }
     }
-    return 0;
+    return any;
 }
 
 static int find_dirty_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect) {
     struct tracked *t = note_file(c, m);
-    struct ckpt_region *found = regions(0);
+    struct ckpt_region *found = ckpt_regions(0);
     if (t && c->frozen && !is_as_noted(c, m, t)) t->readable_end = 0;
     if (all || state == 0 || !t || !t->readable_end) {
-        // Order: looked at before the protection, whose markers would be taken for pages that are swapped out.
-        if (t) t->has_private |= state != 0 || has_private(c, m->start, m->end);
+        // Order: looked at before the protection, whose markers would be taken for pages that are swapped out. Where there are
+        // markers already, any page may have been private.
+        if (t && state != 0 && !ckpt_guard_is_open()) t->has_private = 1, t->bits = 0;
+        else if (t) has_private(c, t, m->start, m->end);
         return add_dirty(c, m, m->start, m->end, protect);
     }
-    if (t->has_private) return find_dirty_private(c, m, protect);
+    // mprotect leaves files alone: what is the file's alone is clean, and the few private pages of a library are copied each time.
+    if (ckpt_guard_is_open() && !has_private(c, t, m->start, m->end) && !t->has_private) return 0;
+    if (ckpt_guard_is_open()) return ckpt_add_span(c, m->start, m->end);
+    if (t->has_private) return find_dirty_private(c, m, t, protect);
     for (uint64_t at = m->start, next; at < m->end; at = next) {
-        long count = scan(c, SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
-            if (has_private(c, found[i].start, found[i].end)) t->has_private = 1;
+            has_private(c, t, found[i].start, found[i].end);
             int error = add_dirty(c, m, found[i].start, found[i].end, protect);
             if (error < 0) return error;
         }
@@ -298,11 +257,13 @@ static int find_dirty_file(struct ckpt_checkpoint *c, const struct ckpt_mapping 
 }
 
 uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    struct ckpt_region *found = regions(0);
+    struct ckpt_region *found = ckpt_regions(0);
     uint64_t written = 0;
     if (ckpt_treatment(m) != CKPT_TREAT_MEMORY) return 0;
+    if (ckpt_guard_is_open()) return ckpt_guard_written_pages(c, m);
+    // The long way, because the short one counts what is not populated: the arena of a thread is mostly that.
     for (uint64_t at = m->start, next; at < m->end; at = next) {
-        long count = scan(c, 0, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, 0, at, m->end, CKPT_REGION_WRITTEN, CKPT_REGION_POPULATED, CKPT_REGION_WRITTEN, found, CKPT_REGION_ROOM, &next);
         for (long i = 0; i < count; i++) written += (found[i].end - found[i].start) / CKPT_PAGE_SIZE;
     }
     return written;
@@ -311,17 +272,18 @@ uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping
 int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect) {
     enum ckpt_treatment treatment = ckpt_treatment(m);
     if (treatment == CKPT_TREAT_SKIP) return 0;
-    if (treatment == CKPT_TREAT_ALL || (state < 0 && treatment == CKPT_TREAT_FILE)) return add_span(c, m->start, m->end);
+    if (treatment == CKPT_TREAT_ALL || (state < 0 && treatment == CKPT_TREAT_FILE)) return ckpt_add_span(c, m->start, m->end);
     if (treatment == CKPT_TREAT_FILE) return find_dirty_file(c, m, state, all, protect);
-    if (state < 0) return add_populated(c, m->start, m->end, 0);
+    if (state < 0) return ckpt_add_populated(c, m->start, m->end, 0);
+    if (ckpt_guard_is_open()) return ckpt_guard_find_dirty(c, m, all);
     // A mapping of a file without access: a marker cannot be told from a private page that is swapped out. Read, it tells.
-    if (all || state == 0 || m->kind == CKPT_MAPPING_FILE) return add_populated(c, m->start, m->end, protect);
-    struct ckpt_region *found = regions(0);
+    if (all || state == 0 || m->kind == CKPT_MAPPING_FILE) return ckpt_add_populated(c, m->start, m->end, protect);
+    struct ckpt_region *found = ckpt_regions(0);
     for (uint64_t at = m->start, next; at < m->end; at = next) {
-        long count = scan(c, SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, at, m->end, CKPT_REGION_WRITTEN, 0, CKPT_REGION_WRITTEN, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
-            int error = add_populated(c, found[i].start, found[i].end, protect);
+            int error = ckpt_add_populated(c, found[i].start, found[i].end, protect);
             if (error < 0) return error;
         }
     }
@@ -330,7 +292,7 @@ int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int
 
 // Pages that are clean now are those of the parent, unless they are written later. Order: before the first protecting scan.
 int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    struct ckpt_region *found = regions(0);
+    struct ckpt_region *found = ckpt_regions(0);
     if (ckpt_treatment(m) == CKPT_TREAT_FILE) {
         const struct tracked *t = note_file(c, m);
         for (uint64_t at = m->start; t && at < t->readable_end; at += CKPT_PAGE_SIZE) {
@@ -341,8 +303,9 @@ int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
         return 0;
     }
     if (m->kind == CKPT_MAPPING_FILE) return 0; // without access: ckpt_find_dirty takes all that is there
+    if (ckpt_guard_is_open()) return ckpt_guard_mark_clean(c, m);
     for (uint64_t start = m->start, next; start < m->end; start = next) {
-        long count = scan(c, SCAN_CHECK, start, m->end, 0, POPULATED, ALL_CATEGORIES, found, REGION_ROOM, &next);
+        long count = ckpt_scan(c, CKPT_SCAN_CHECK, start, m->end, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
         for (long i = 0; i < count; i++) {
             if (found[i].categories & CKPT_REGION_WRITTEN) continue;
@@ -375,15 +338,16 @@ static const struct ckpt_mapping *mapping_of(struct ckpt_checkpoint *c, uint64_t
 static int is_populated(struct ckpt_checkpoint *c, uint64_t address) {
     struct ckpt_region region;
     uint64_t next;
-    return scan(c, 0, address, address + CKPT_PAGE_SIZE, 0, POPULATED, ALL_CATEGORIES, &region, 1, &next) > 0;
+    return ckpt_scan(c, 0, address, address + CKPT_PAGE_SIZE, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, &region, 1, &next) > 0;
 }
 
 // A page that the program gave back (MADV_DONTNEED) has no content any more. Where a whole block went, no scan reports it.
 // Kernel: mincore says 1 for each page of anonymous memory that is mapped, 0.3 ms for 1 GiB (mm/mincore.c); 0 also for one that
 // is swapped out, so that is looked at again.
 int ckpt_find_vanished(struct ckpt_checkpoint *c) {
-    uint8_t *present = (uint8_t *)regions(0);
+    uint8_t *present = (uint8_t *)ckpt_regions(0);
     const uint32_t together = 8; // blocks in one call, when they follow each other
+    if (ckpt_guard_is_open()) return 0; // its scan in the freeze has seen every page
     ckpt_ledger_sort(c);
     for (uint32_t i = 0; i < c->ledger.count;) {
         const struct ckpt_block *first = &c->ledger.blocks[c->ledger.order[i]];

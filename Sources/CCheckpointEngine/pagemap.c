@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks the kernel which pages of a range are of what kind (PAGEMAP_SCAN, since 6.7).
+// Signal time: safe. One system call on the scribe's own /proc/self/pagemap, or that of the copy-on-write child.
+#include "engine.h"
+
+_Static_assert(sizeof(struct ckpt_scan_argument) == 96, "struct pm_scan_arg");
+
+// Returns how many regions, or a negative errno; *next is where it stopped.
+long ckpt_scan(struct ckpt_checkpoint *c, uint64_t flags, uint64_t start, uint64_t end, uint64_t mask, uint64_t any_of,
+               uint64_t returned, struct ckpt_region *regions, uint64_t room, uint64_t *next) {
+    struct ckpt_scan_argument argument = {
+        sizeof argument, flags, start, end, 0, (uint64_t)regions, room, 0, 0, mask, any_of, returned,
+    };
+    long count = ckpt_call(__NR_ioctl, c->map, CKPT_PAGEMAP_SCAN, &argument);
+    *next = count < 0 || argument.walk_end <= start ? end : argument.walk_end;
+    return count;
+}
+
+struct ckpt_region *ckpt_regions(int which) {
+    return (struct ckpt_region *)(ckpt_arena + CKPT_REGIONS_OFFSET + (which ? CKPT_REGIONS_BYTES / 2 : 0));
+}
