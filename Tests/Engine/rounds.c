@@ -46,6 +46,7 @@ static struct {
 // Shared with the parent.
 static struct shared {
     uint64_t counts[64], failed[64];    // of operations
+    int loose;  // a copy-on-write child wrote the image while threads changed files: it sees those as they are then, also cut short
     uint64_t skipped, images, increments, by_child, outcomes, tracked;
 } *shared;
 
@@ -352,6 +353,11 @@ static void program(const char *image, int go, int told) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 1);
     ckpt_test_frozen = truth_record;
+    // The stacks of threads count as written to where nothing is: with something that stays, increments pay all the same.
+    if (options.threads) {
+        uint8_t *ballast = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (unsigned i = 0; i < 8 << 20; i += 4096) ballast[i] = (uint8_t)(i >> 12) | 1;
+    }
     for (long round = 0; round < options.rounds; round++) {
         state = options.seed + (uint64_t)round * 1000003;
         if (round == 0 || one_in(8)) {
@@ -370,6 +376,7 @@ static void program(const char *image, int go, int told) {
         stop = 1;
         for (unsigned i = 0; i < thread_count; i++) pthread_join(threads[i], NULL);
         concurrent = 0;
+        shared->loose = thread_count > 0 && report && report->by_child;
         // On a machine that is busy with other things the threads may not all be stopped in time.
         if (report && report->outcome == CKPT_OUTCOME_FAILED && report->step == CKPT_STEP_FREEZE) { shared->skipped++; continue; }
         if (!report || report->outcome != CKPT_OUTCOME_SAVED) {
@@ -394,6 +401,12 @@ static int wrong(const struct chain *chain, uint64_t address, const char *what) 
     if (m) printf("mapping %lx-%lx kind %u protection %u flags %u offset %lx inode %lu\n", m->start, m->end, m->kind, m->protection, m->flags, m->file_offset, m->inode);
     else printf("no mapping\n");
     return 1;
+}
+
+static int is_of_file(const struct chain *chain, uint64_t address) {
+    const struct image *image = &chain->images[0];
+    for (uint32_t i = 0; i < image->mapping_count; i++) if (image->mappings[i].start <= address && address < image->mappings[i].end) return image->mappings[i].kind == CKPT_MAPPING_FILE;
+    return 0;
 }
 
 // How many bytes differ, apart from those that the kernel writes whenever a thread goes on (rseq).
@@ -425,7 +438,7 @@ static int compare(const char *path) {
         if (page->state == TRUTH_NOTHING && content == CONTENT_BYTES) errors += wrong(&chain, page->address, "has content, and could not be read");
         else if (page->state == TRUTH_BYTES && hash != page->hash) {
             int first = 0, last = 0, count = differ(&chain, page->address, content == CONTENT_BYTES ? bytes : zeros, truth->bytes[i], &first, &last);
-            if (count == 0) continue;
+            if (count == 0 || (shared->loose && is_of_file(&chain, page->address))) continue;
             printf("  %d bytes, %d...%d\n", count, first, last);
             errors += wrong(&chain, page->address, content != CONTENT_BYTES ? (page->private ? "private content is missing" : "content is missing") : page->private ? "private content is another" : "content is another");
         }
@@ -502,7 +515,7 @@ int main(int count, char **words) {
         if (truth->recorded == 0) { printf("round %ld: nobody recorded the truth\n", round); errors++; }
         truth->recorded = 0;
         errors += compare(image);
-        if (errors) printf("round %ld: WRONG\n", round);
+        if (errors) printf("round %ld: WRONG%s\n", round, shared->loose ? " (by a child)" : "");
         if (write(go[1], &byte, 1) != 1) break;
         if ((round + 1) % 1000 == 0) printf("  %ld rounds\n", round + 1);
     }
