@@ -75,8 +75,8 @@ void ckpt_bury_scribe(void) {
     report->outcome = CKPT_OUTCOME_FAILED;
     report->step = CKPT_STEP_DIED;
     report->error = -CKPT_ECANCELED;
-    // Requests that came meanwhile would have been answered by the same scribe, had it lived.
-    report->ticket = ckpt_load(ckpt_load(&control->work) == CKPT_WORK_AGAIN ? &live->requested : &control->ticket);
+    // Requests that came meanwhile too: the same scribe would have answered them.
+    report->ticket = ckpt_load(&live->requested);
     report->realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
     ckpt_add(&live->report_count, 1);
     if (report->ticket > live->completed) ckpt_store(&live->completed, report->ticket);
