@@ -24,14 +24,14 @@ import Testing
 
     @Test(arguments: Flavour.User.available)
     func `after random operations each image is what the memory was`(user: Flavour.User) throws {
-        try run("tracker_rounds", ["--rounds", "200", "--threads", "0"], as: user)
+        try run("tracker_rounds", ["--rounds", "100", "--threads", "0"], as: user)
     }
 
     @Test func `while threads go on with them, each image is what the memory was when they stopped`() throws {
-        try run("tracker_rounds", ["--rounds", "100", "--threads", "1"], as: .nobody)
+        try run("tracker_rounds", ["--rounds", "60", "--threads", "1"], as: .nobody)
     }
 
     @Test func `whichever system call goes wrong, the newest image is complete and the program goes on`() throws {
-        try run("fault_rounds", ["--every", "37"], as: .nobody)
+        try run("fault_rounds", ["--every", "97"], as: .nobody)
     }
 }
