@@ -17,7 +17,9 @@ CFLAGS ?= -O2 -g -Wall -Wextra
 C_EXAMPLES := $(patsubst Examples/FromC/%.c,.build/examples/%,$(wildcard Examples/FromC/*.c))
 C_BENCHMARKS := $(patsubst Benchmarks/Programs/%.c,.build/benchmarks/%,$(wildcard Benchmarks/Programs/*.c))
 
-.PHONY: build programs-and-tests stage fixtures c-examples c-benchmarks demo test check soak bench docs install uninstall clean help setup-build setup-demo setup-test setup-bench
+ROUNDS ?= 10000
+
+.PHONY: build programs-and-tests stage fixtures c-examples c-benchmarks demo test check soak tracker-test faults bench docs install uninstall clean help setup-build setup-demo setup-test setup-bench
 
 build: setup-build ## Build the library, the programs and the examples (release)
 	$(SWIFT_BUILD)
@@ -36,6 +38,14 @@ check: setup-test programs-and-tests ## The conventions, checked on the tree its
 
 soak: setup-test programs-and-tests fixtures ## The end-to-end table 50 times and 200 random rounds over the examples (hours)
 	Scripts/soak
+
+tracker-test: setup-build ## Random operations on memory; each image against the truth (ROUNDS=10000, a few minutes)
+	Tests/Engine/build .build/engine
+	.build/engine/tracker_rounds --rounds $(ROUNDS)
+
+faults: setup-build ## Every system call of a checkpoint goes wrong once, in each way (10 minutes)
+	Tests/Engine/build .build/engine
+	.build/engine/fault_rounds
 
 bench: setup-bench ## What everything costs: tables, JSON (.build/bench.json), Documentation/performance.md; ONLY=pause,idle: parts
 	$(SWIFT_BUILD)

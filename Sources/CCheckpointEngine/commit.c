@@ -10,22 +10,34 @@
 #define AT_SYMLINK_FOLLOW_ 0x400
 #define O_DIRECTORY_CLOEXEC (0200000 | 02000000)
 
+// All of these bytes: 0, -EINVAL when the file is shorter, or what reading it failed with.
+static int read_all(int file, void *to, uint64_t byte_count, uint64_t offset) {
+    for (uint64_t done = 0; done < byte_count;) {
+        long got = ckpt_pread(file, (uint8_t *)to + done, byte_count - done, offset + done);
+        if (got == -CKPT_EINTR) continue;
+        if (got <= 0) return got < 0 ? (int)got : -CKPT_EINVAL_ERRNO;
+        done += (uint64_t)got;
+    }
+    return 0;
+}
+
+// -EINVAL: no image of ours.
 static int identity_of(int directory, const char *path, struct ckpt_ident *ident) {
     struct { uint8_t elf[64], program_header[56], note[20 + sizeof(struct ckpt_ident)]; } head;
     long file = ckpt_openat(directory, path, 02004000 /* O_CLOEXEC | O_NONBLOCK */);
     if (file < 0) return (int)file;
-    int found = 0;
-    if (ckpt_pread((int)file, head.elf, sizeof head.elf, 0) == sizeof head.elf && ckpt_same((char *)head.elf, "\177ELF", 4)
-        && ckpt_pread((int)file, head.program_header, sizeof head.program_header, *(uint64_t *)(head.elf + 32)) == sizeof head.program_header
-        && *(uint32_t *)head.program_header == 4 /* PT_NOTE */
-        && ckpt_pread((int)file, head.note, sizeof head.note, *(uint64_t *)(head.program_header + 8)) == sizeof head.note
-        && *(uint32_t *)(head.note + 8) == CKPT_NOTE_IDENT && ckpt_same((char *)head.note + 12, CKPT_NOTE_OWNER, 5)) {
+    int error = read_all((int)file, head.elf, sizeof head.elf, 0), found = 0;
+    if (error == 0 && !ckpt_same((char *)head.elf, "\177ELF", 4)) error = -CKPT_EINVAL_ERRNO;
+    if (error == 0) error = read_all((int)file, head.program_header, sizeof head.program_header, *(uint64_t *)(head.elf + 32));
+    if (error == 0 && *(uint32_t *)head.program_header != 4 /* PT_NOTE */) error = -CKPT_EINVAL_ERRNO;
+    if (error == 0) error = read_all((int)file, head.note, sizeof head.note, *(uint64_t *)(head.program_header + 8));
+    if (error == 0 && *(uint32_t *)(head.note + 8) == CKPT_NOTE_IDENT && ckpt_same((char *)head.note + 12, CKPT_NOTE_OWNER, 5)) {
         ckpt_memcpy(ident, head.note + 20, sizeof *ident);
         ckpt_memset(head.note + 20 + offsetof(struct ckpt_ident, ident_crc), 0, 4);
         found = ckpt_crc32c(0, head.note, sizeof head.note) == ident->ident_crc && ident->identifier != 0;
     }
     ckpt_close((int)file);
-    return found ? 0 : -CKPT_EINVAL_ERRNO;
+    return error < 0 ? error : found ? 0 : -CKPT_EINVAL_ERRNO;
 }
 
 uint64_t ckpt_read_identifier(const char *path) {
@@ -62,13 +74,15 @@ int ckpt_divert(struct ckpt_checkpoint *c) {
     return 0;
 }
 
-// Whose is the image that is there now? 0: ours to replace, or none; its identifier in *head.
+// Whose is the image that is there now? 1: ours to replace, or none; its identifier in *head. 0: somebody else's. Negative: it
+// could not be read, so nobody knows.
 static int may_replace(struct ckpt_checkpoint *c, struct names *names, uint64_t *head) {
     struct ckpt_ident ident;
     int error = identity_of(c->directory, names->name, &ident);
     *head = error == 0 ? ident.identifier : 0;
     if (error == -CKPT_ENOENT) return 1;
-    if (error < 0) return 0; // a file that is no image of ours is not overwritten
+    if (error == -CKPT_EINVAL_ERRNO) return 0; // a file that is no image of ours is not overwritten
+    if (error < 0) return error;
     if (c->named) return 1;
     return ident.run == ckpt_state.run || ident.identifier == ckpt_state.head || ident.identifier == ckpt_state.own_head;
 }
@@ -195,12 +209,34 @@ static int keep_older(struct ckpt_checkpoint *c, struct names *names, uint64_t h
 static int link_output(struct ckpt_checkpoint *c, struct names *names) {
     char link[64], *end = link + sizeof link;
     ckpt_append_number(ckpt_append(link, end, "/proc/self/fd/"), end, (uint64_t)c->output, 10, 1);
+    // Whoever finds the temporary name and can lock the file knows that its scribe is gone (remove_left).
+    ckpt_call(__NR_flock, c->output, 2 | 4 /* LOCK_EX | LOCK_NB */);
     // Kernel: the way that open(2) gives for O_TMPFILE; AT_EMPTY_PATH would want CAP_DAC_READ_SEARCH (before 6.10).
     long result = ckpt_call(__NR_linkat, -100, link, c->directory, names->temporary, AT_SYMLINK_FOLLOW_);
     if (result < 0) return (int)result;
     result = ckpt_call(__NR_renameat, c->directory, names->temporary, c->directory, names->name);
     if (result < 0) ckpt_unlinkat(c->directory, names->temporary);
+    ckpt_call(__NR_flock, c->output, 8 /* LOCK_UN */);
     return (int)result;
+}
+
+// A scribe that was killed between link and rename has left a temporary name, and a whole image under it.
+static void remove_left(struct ckpt_checkpoint *c, struct names *names) {
+    uint8_t *entries = (uint8_t *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
+    size_t length = ckpt_length(names->temporary), common = length - 16; // ".NAME." + 12 digits + ".new"
+    long directory = ckpt_openat(c->directory, ".", O_DIRECTORY_CLOEXEC), got;
+    while (directory >= 0 && (got = ckpt_call(__NR_getdents64, directory, entries, 1 << 16)) > 0)
+        for (long at = 0; at < got; at += *(uint16_t *)(entries + at + 16)) {
+            const char *name = (const char *)(entries + at + 19);
+            uint64_t number;
+            if (ckpt_length(name) != length || !ckpt_same(name, names->temporary, common) || ckpt_number(name + common, 16, &number) != name + length - 4
+                || !ckpt_same(name + length - 4, ".new", 4)) continue;
+            long file = ckpt_openat((int)directory, name, 02404000 /* O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK */);
+            if (file < 0) continue;
+            if (ckpt_call(__NR_flock, file, 2 | 4) == 0) ckpt_unlinkat((int)directory, name);
+            ckpt_close((int)file);
+        }
+    if (directory >= 0) ckpt_close((int)directory);
 }
 
 static int fail(struct ckpt_checkpoint *c, uint32_t step, int error) {
@@ -215,7 +251,9 @@ int ckpt_commit(struct ckpt_checkpoint *c) {
     int error = fail(c, CKPT_STEP_SYNC, (int)ckpt_call(__NR_fsync, c->output));
     if (error < 0) return error;
     make_names(c, names);
-    if (!may_replace(c, names, &head)) {
+    int ours = may_replace(c, names, &head);
+    if (ours < 0) return fail(c, CKPT_STEP_COMMIT, ours);
+    if (!ours) {
         if (c->ident.parent) {
             // The parent is not where this increment would go: once more, and a full image.
             ckpt_state.diverted = 1;
@@ -227,7 +265,7 @@ int ckpt_commit(struct ckpt_checkpoint *c) {
         ckpt_state.diverted = 1;
         head = 0;
         make_names(c, names);
-        if (!may_replace(c, names, &head)) return fail(c, CKPT_STEP_COMMIT, -CKPT_EEXIST);
+        if ((ours = may_replace(c, names, &head)) <= 0) return fail(c, CKPT_STEP_COMMIT, ours < 0 ? ours : -CKPT_EEXIST);
     }
     if (!has_parent(c, names, head)) { c->step = CKPT_STEP_NONE; return -CKPT_EAGAIN; }
     struct ckpt_stat written;
@@ -235,12 +273,14 @@ int ckpt_commit(struct ckpt_checkpoint *c) {
     if (!keeps_to_limit(c, names, head)) return fail(c, CKPT_STEP_LIMIT, -122 /* EDQUOT */);
     uint32_t generations = c->named ? 0 : ckpt_state.plan.generations; // a named image is a single file
     if (head && (generations > 0 || c->ident.parent) && (error = fail(c, CKPT_STEP_COMMIT, keep_older(c, names, head))) < 0) return error;
+    // Order: before the rename, so that no two images of a run have the same number, should this scribe be killed behind it.
+    ckpt_state.sequence = c->ident.sequence;
     if ((error = fail(c, CKPT_STEP_COMMIT, link_output(c, names))) < 0) return error;
     error = fail(c, CKPT_STEP_COMMIT, (int)ckpt_call(__NR_fsync, c->directory));
     // From here on the image is the newest one, also when the directory could not be synced.
     if (!c->named) ckpt_state.own_head = c->ident.identifier;
-    ckpt_state.sequence = c->ident.sequence;
     if (error < 0) return error;
+    remove_left(c, names);
     long folder = c->named ? -1 : ckpt_openat(c->directory, names->folder, O_DIRECTORY_CLOEXEC);
     if (folder >= 0) {
         prune(c, (int)folder, generations);

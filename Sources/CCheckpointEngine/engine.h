@@ -324,8 +324,7 @@ int ckpt_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // 1: t
 // Finds populated pages of a tracked mapping that are not proven clean, into the spans; `all`: every populated page.
 int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int state, int all, int protect);
 int ckpt_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
-uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // as far as the short way tells; counts holes too
-int ckpt_find_vanished(struct ckpt_checkpoint *c); // pages of the ledger that are not populated any more
+uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // and populated
 int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 void ckpt_note_readable(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t page_count); // of a file mapping that was copied whole
 // precopy.c
@@ -334,6 +333,8 @@ int ckpt_increment_pays(struct ckpt_checkpoint *c);
 int ckpt_has_requests_in_flight(struct ckpt_checkpoint *c);
 int ckpt_precopy(struct ckpt_checkpoint *c);
 int ckpt_is_doubted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
+// vanished.c
+int ckpt_find_vanished(struct ckpt_checkpoint *c); // pages of the ledger that are not populated any more
 // final.c: in the freeze
 int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);
 int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child);

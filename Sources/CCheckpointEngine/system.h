@@ -8,7 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline long ckpt_call6(long number, long a, long b, long c, long d, long e, long f) {
+#ifdef CKPT_FAULTS
+// Test builds: calls of the scribe, its helpers and its child are counted, and one of them goes wrong (Tests/Engine/faulty.c).
+long ckpt_faulty_call(long number, long a, long b, long c, long d, long e, long f);
+#define CKPT_KERNEL_CALL ckpt_kernel_call
+#else
+#define CKPT_KERNEL_CALL ckpt_call6
+#endif
+
+static inline long CKPT_KERNEL_CALL(long number, long a, long b, long c, long d, long e, long f) {
     long result;
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
@@ -16,6 +24,9 @@ static inline long ckpt_call6(long number, long a, long b, long c, long d, long 
     __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
     return result;
 }
+#ifdef CKPT_FAULTS
+static inline long ckpt_call6(long number, long a, long b, long c, long d, long e, long f) { return ckpt_faulty_call(number, a, b, c, d, e, f); }
+#endif
 #define CKPT_CALL_(n, a, b, c, d, e, f, ...) \
     ckpt_call6((n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define ckpt_call(...) CKPT_CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0)

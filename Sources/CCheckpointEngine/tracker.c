@@ -256,12 +256,13 @@ static int find_dirty_file(struct ckpt_checkpoint *c, const struct ckpt_mapping 
     return 0;
 }
 
+// Kernel: the short way counts what is not populated as written, as most of each thread's stack and of malloc's arenas: so the
+// long way.
 uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
     struct ckpt_region *found = ckpt_regions(0);
     uint64_t written = 0;
     if (ckpt_treatment(m) != CKPT_TREAT_MEMORY) return 0;
     if (ckpt_guard_is_open()) return ckpt_guard_written_pages(c, m);
-    // The long way, because the short one counts what is not populated: the arena of a thread is mostly that.
     for (uint64_t at = m->start, next; at < m->end; at = next) {
         long count = ckpt_scan(c, 0, at, m->end, CKPT_REGION_WRITTEN, CKPT_REGION_POPULATED, CKPT_REGION_WRITTEN, found, CKPT_REGION_ROOM, &next);
         for (long i = 0; i < count; i++) written += (found[i].end - found[i].start) / CKPT_PAGE_SIZE;
@@ -324,50 +325,4 @@ int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
 void ckpt_note_readable(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t page_count) {
     struct tracked *t = ckpt_treatment(m) == CKPT_TREAT_FILE ? find_tracked(tracked(ckpt_state.tracked_half + 1), c->tracked_count, m) : NULL;
     if (t) t->readable_end = m->start + page_count * CKPT_PAGE_SIZE;
-}
-
-static const struct ckpt_mapping *mapping_of(struct ckpt_checkpoint *c, uint64_t address) {
-    uint32_t low = 0, high = c->mapping_count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (c->mappings[middle].end <= address) low = middle + 1; else high = middle;
-    }
-    return low < c->mapping_count && c->mappings[low].start <= address ? &c->mappings[low] : NULL;
-}
-
-static int is_populated(struct ckpt_checkpoint *c, uint64_t address) {
-    struct ckpt_region region;
-    uint64_t next;
-    return ckpt_scan(c, 0, address, address + CKPT_PAGE_SIZE, 0, CKPT_REGION_POPULATED, ALL_CATEGORIES, &region, 1, &next) > 0;
-}
-
-// A page that the program gave back (MADV_DONTNEED) has no content any more. Where a whole block went, no scan reports it.
-// Kernel: mincore says 1 for each page of anonymous memory that is mapped, 0.3 ms for 1 GiB (mm/mincore.c); 0 also for one that
-// is swapped out, so that is looked at again.
-int ckpt_find_vanished(struct ckpt_checkpoint *c) {
-    uint8_t *present = (uint8_t *)ckpt_regions(0);
-    const uint32_t together = 8; // blocks in one call, when they follow each other
-    if (ckpt_guard_is_open()) return 0; // its scan in the freeze has seen every page
-    ckpt_ledger_sort(c);
-    for (uint32_t i = 0; i < c->ledger.count;) {
-        const struct ckpt_block *first = &c->ledger.blocks[c->ledger.order[i]];
-        uint64_t block_start = first->number * CKPT_BLOCK_PAGES * CKPT_PAGE_SIZE;
-        uint32_t count = 1;
-        while (count < together && i + count < c->ledger.count && c->ledger.blocks[c->ledger.order[i + count]].number == first->number + count) count++;
-        uint64_t block_end = block_start + (uint64_t)count * CKPT_BLOCK_PAGES * CKPT_PAGE_SIZE;
-        for (uint64_t at = block_start; at < block_end;) {
-            const struct ckpt_mapping *m = mapping_of(c, at);
-            if (!m) { at += CKPT_PAGE_SIZE; continue; }
-            uint64_t end = m->end < block_end ? m->end : block_end;
-            if (ckpt_treatment(m) == CKPT_TREAT_MEMORY && ckpt_call(__NR_mincore, at, end - at, present) == 0)
-                for (uint64_t k = 0; k < (end - at) / CKPT_PAGE_SIZE; k++) {
-                    if (present[k] & 1) continue;
-                    struct ckpt_page *page = ckpt_ledger_find(c, at + k * CKPT_PAGE_SIZE);
-                    if (page && page->place != CKPT_PLACE_NONE && !is_populated(c, at + k * CKPT_PAGE_SIZE)) page->place = CKPT_PLACE_NONE;
-                }
-            at = end;
-        }
-        i += count;
-    }
-    return 0;
 }

@@ -75,7 +75,8 @@ void ckpt_bury_scribe(void) {
     report->outcome = CKPT_OUTCOME_FAILED;
     report->step = CKPT_STEP_DIED;
     report->error = -CKPT_ECANCELED;
-    report->ticket = ckpt_load(&control->ticket);
+    // Requests that came meanwhile too: the same scribe would have answered them.
+    report->ticket = ckpt_load(&live->requested);
     report->realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
     ckpt_add(&live->report_count, 1);
     if (report->ticket > live->completed) ckpt_store(&live->completed, report->ticket);
@@ -111,14 +112,15 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     if (nonce)
         for (int i = 0; i < CKPT_NONCES; i++)
             if (__atomic_load_n(&control->nonces[i], __ATOMIC_SEQ_CST) == 0) { ckpt_store(&control->nonces[i], nonce); break; }
+    // Order: before there is this ticket, which is not a dead scribe's to answer.
+    if (ckpt_load(&control->work) != CKPT_WORK_IDLE && ckpt_load(&control->scribe) == 0) {
+        if (ckpt_load(&control->work) != CKPT_WORK_IDLE) ckpt_bury_scribe();
+    }
     int64_t ticket = (int64_t)ckpt_add(&live->requested, 1);
     if (ckpt_load(&live->deferrals) > 0) {
         // Order: the flag before the second look, because the last to leave looks at the flag after it has left.
         ckpt_store(&live->deferred, 1);
         if (ckpt_load(&live->deferrals) > 0 || ckpt_exchange(&live->deferred, 0) == 0) return ticket;
-    }
-    if (ckpt_load(&control->work) != CKPT_WORK_IDLE && ckpt_load(&control->scribe) == 0) {
-        if (ckpt_load(&control->work) != CKPT_WORK_IDLE) ckpt_bury_scribe();
     }
     if (ckpt_load(&control->work) == CKPT_WORK_AGAIN || ckpt_swap_if(&control->work, CKPT_WORK_RUNNING, CKPT_WORK_AGAIN)) {
         ckpt_engine_announce(); // the scribe may be waiting for the last to leave `deferring`

@@ -5,16 +5,12 @@
 //     tracker_rounds [--rounds N] [--seed S] [--tracker uffd|mprotect|none] [--directory D] [--threads 0|1] [--only OPERATION]
 //
 // The program is a child, armed with the engine; its parent compares. The two share the truth (truth.c), which is in no image.
-// Operations do not know what is mapped where: what fails, fails, and what faults is jumped out of.
 #define _GNU_SOURCE
 #include "ckpt_engine.h"
 #include "chain.h"
+#include "operations.h"
 #include "truth.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -23,15 +19,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define WINDOW 0x100000000000ull // where the operations are; the threads take part of it each
-#define WINDOW_PAGES 2048u
-#define FILES 4
-#define FILE_PAGES 48u
 
 extern void (*ckpt_test_frozen)(void);
 
@@ -45,269 +34,16 @@ static struct {
 
 // Shared with the parent.
 static struct shared {
-    uint64_t counts[64], failed[64];    // of operations
+    struct operation_counts operations;
+    int loose;  // a copy-on-write child wrote the image while threads changed files: it sees those as they are then, also cut short
     uint64_t skipped, images, increments, by_child, outcomes, tracked;
 } *shared;
 
-// Randomness that a round begins anew, so that one round can be told from the next.
-static __thread uint64_t state;
-static uint64_t draw(void) {
-    uint64_t z = (state += 0x9e3779b97f4a7c15ull);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
-}
-static uint64_t below(uint64_t limit) { return draw() % limit; }
-static int one_in(uint64_t n) { return below(n) == 0; }
-
-static __thread sigjmp_buf out;
-static __thread volatile sig_atomic_t catching;
-static void on_fault(int number) {
-    if (catching) siglongjmp(out, 1);
-    signal(number, SIG_DFL);
-}
-
-static char paths[FILES][4200];
-static volatile int stop, concurrent;
-
-static uint64_t some_page(void) { return WINDOW + below(WINDOW_PAGES) * 4096; }
-static uint64_t some_length(void) {
-    uint64_t pages = one_in(40) ? 512 : one_in(4) ? 1 + below(64) : one_in(3) ? 1 + below(8) : 1;
-    return pages * 4096;
-}
-static uint64_t within(uint64_t address, uint64_t length) {
-    uint64_t end = WINDOW + WINDOW_PAGES * 4096;
-    return address + length > end ? end - address : length;
-}
-
-static void fill(uint8_t *to, size_t byte_count) { for (size_t i = 0; i < byte_count; i++) to[i] = (uint8_t)draw(); }
-
-// Each operation returns 0 or a negative number when it did nothing.
-static int write_bytes(void) {
-    uint8_t *to = (uint8_t *)some_page() + below(4096);
-    *(volatile uint8_t *)to = (uint8_t)draw();
-    return 0;
-}
-static int write_pages(void) {
-    uint64_t at = some_page(), length = within(at, some_length());
-    if (length > 64 * 4096) length = 64 * 4096;
-    for (uint64_t i = 0; i < length; i += 4096) for (int k = 0; k < 4; k++) *(volatile uint64_t *)(at + i + below(512) * 8) = draw();
-    return 0;
-}
-static int zero_page(void) { memset((void *)some_page(), 0, 4096); return 0; }
-static int read_pages(void) {
-    uint64_t at = some_page(), length = within(at, some_length());
-    for (uint64_t i = 0; i < length; i += 4096) (void)*(volatile uint8_t *)(at + i);
-    return 0;
-}
-static int map_anonymous(void) {
-    uint64_t at = some_page(), length = within(at, some_length());
-    int protection = one_in(8) ? PROT_NONE : one_in(8) ? PROT_READ : PROT_READ | PROT_WRITE;
-    return mmap((void *)at, length, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (one_in(16) ? MAP_POPULATE : 0), -1, 0) == MAP_FAILED ? -1 : 0;
-}
-static int map_file(void) {
-    uint64_t at = some_page(), length = within(at, (1 + below(FILE_PAGES + 4)) * 4096);
-    int file = open(paths[below(FILES)], O_RDONLY | O_CLOEXEC);
-    int protection = one_in(3) ? PROT_READ : one_in(8) ? PROT_NONE : PROT_READ | PROT_WRITE;
-    void *result = mmap((void *)at, length, protection, MAP_PRIVATE | MAP_FIXED, file, (off_t)(below(8) * 4096));
-    close(file);
-    return result == MAP_FAILED ? -1 : 0;
-}
-static int unmap(void) { uint64_t at = some_page(); return munmap((void *)at, within(at, some_length())); }
-static int protect(void) {
-    uint64_t at = some_page();
-    return mprotect((void *)at, within(at, some_length()), one_in(4) ? PROT_NONE : one_in(3) ? PROT_READ : PROT_READ | PROT_WRITE);
-}
-static int protect_cycle(void) {
-    uint64_t at = some_page(), length = within(at, some_length());
-    int result = mprotect((void *)at, length, one_in(2) ? PROT_NONE : PROT_READ);
-    if (one_in(4)) sched_yield();
-    return result | mprotect((void *)at, length, PROT_READ | PROT_WRITE);
-}
-static int move(void) {
-    uint64_t from = some_page(), to = some_page(), length = within(from, some_length()), grown = one_in(2) ? length : some_length();
-    grown = within(to, grown);
-    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (one_in(6) && grown == length ? 4 /* MREMAP_DONTUNMAP */ : 0);
-    return mremap((void *)from, length, grown, flags, (void *)to) == MAP_FAILED ? -1 : 0;
-}
-static int resize(void) {
-    uint64_t at = some_page(), length = within(at, some_length());
-    return mremap((void *)at, length, within(at, some_length()), 0) == MAP_FAILED ? -1 : 0;
-}
-static int advise(int advice) { uint64_t at = some_page(); return madvise((void *)at, within(at, some_length()), advice); }
-static int drop(void) { return advise(MADV_DONTNEED); }
-static int free_lazily(void) { return advise(MADV_FREE); }
-static int advise_huge(void) { return madvise((void *)(some_page() & ~0x1fffffull), 2 << 20, one_in(3) ? MADV_NOHUGEPAGE : MADV_HUGEPAGE); }
-static int collapse(void) { return madvise((void *)(some_page() & ~0x1fffffull), 2 << 20, 25 /* MADV_COLLAPSE */); }
-static int make_huge(void) {
-    uint64_t at = some_page() & ~0x1fffffull;
-    if (mmap((void *)at, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) return -1;
-    madvise((void *)at, 2 << 20, MADV_HUGEPAGE);
-    for (int i = 0; i < 8; i++) *(volatile uint64_t *)(at + below(512) * 4096) = draw();
-    return 0;
-}
-// In a new mapping. Kernel: MADV_GUARD_INSTALL over write-protected pages of a file that are not there never returns, because
-// zapping them leaves their markers (mm/madvise.c, mm/memory.c of 6.18).
-static int guard(void) {
-    if (one_in(3)) return advise(103 /* MADV_GUARD_REMOVE */);
-    uint64_t at = some_page(), length = within(at, some_length());
-    int file = one_in(3) ? open(paths[below(FILES)], O_RDONLY | O_CLOEXEC) : -1;
-    void *result = mmap((void *)at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | (file < 0 ? MAP_ANONYMOUS : 0), file, 0);
-    if (file >= 0) close(file);
-    if (result == MAP_FAILED) return -1;
-    for (uint64_t i = 0; file < 0 && i < length; i += 4096) if (one_in(2)) *(volatile uint64_t *)(at + i) = draw();
-    uint64_t from = below(length / 4096) * 4096;
-    return madvise((void *)(at + from), one_in(2) ? 4096 : length - from, 102 /* MADV_GUARD_INSTALL, since 6.13 */);
-}
-static int page_out(void) { return advise(one_in(2) ? MADV_PAGEOUT : MADV_COLD); }
-static int populate(void) { return advise(one_in(2) ? 22 /* MADV_POPULATE_READ */ : 23); }
-static int lock_pages(void) { uint64_t at = some_page(), length = within(at, some_length()); return one_in(2) ? mlock((void *)at, length) : munlock((void *)at, length); }
-static int never_fork(void) { return one_in(6) ? advise(one_in(2) ? MADV_DONTFORK : MADV_WIPEONFORK) : advise(one_in(2) ? MADV_DOFORK : MADV_KEEPONFORK); }
-
-static uint8_t *break_start, *break_end;
-static int move_break(void) {
-    uint8_t *now = (uint8_t *)syscall(SYS_brk, 0);
-    if (now != break_end) { break_start = break_end = now; } // the C library has moved it
-    uint8_t *wanted = break_start + below(64) * 4096 + (one_in(3) ? 100 : 0);
-    break_end = (uint8_t *)syscall(SYS_brk, wanted);
-    for (uint8_t *at = break_start; at + 4096 <= break_end; at += 4096) if (one_in(3)) *(volatile uint64_t *)at = draw();
-    return 0;
-}
-
-static int change_file(void) {
-    if (!one_in(30)) return -1;
-    int file = open(paths[below(FILES)], O_RDWR | O_CLOEXEC);
-    uint8_t bytes[5000];
-    fill(bytes, sizeof bytes);
-    long result = pwrite(file, bytes, 1 + below(sizeof bytes), (off_t)below(FILE_PAGES * 4096));
-    close(file);
-    return result < 0 ? -1 : 0;
-}
-static int truncate_file(void) {
-    if (!one_in(40)) return -1;
-    const char *path = paths[below(FILES)];
-    int result = truncate(path, (off_t)below(FILE_PAGES * 4096));
-    return one_in(2) ? truncate(path, FILE_PAGES * 4096) : result;
-}
-static int replace_file(void) {
-    if (!one_in(60)) return -1;
-    const char *path = paths[below(FILES)];
-    char other[4300];
-    snprintf(other, sizeof other, "%s.%d", path, (int)syscall(SYS_gettid));
-    int file = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    static __thread uint8_t bytes[4096];
-    for (unsigned i = 0; i < FILE_PAGES; i++) { fill(bytes, 64); if (write(file, bytes, sizeof bytes) < 0) break; }
-    close(file);
-    return rename(other, path);
-}
-static int read_into(void) {
-    int file = open(one_in(2) ? "/dev/urandom" : paths[below(FILES)], O_RDONLY | O_CLOEXEC);
-    uint64_t at = some_page() + below(4096);
-    long result;
-    if (one_in(2)) {
-        struct iovec parts[3] = {{(void *)at, below(9000)}, {(void *)(some_page() + below(4096)), below(3000)}, {(void *)some_page(), 4096}};
-        result = readv(file, parts, 3);
-    } else result = read(file, (void *)at, below(20000));
-    close(file);
-    return result < 0 ? -1 : 0;
-}
-static int read_directly(void) {
-    int file = open(paths[below(FILES)], O_RDONLY | O_DIRECT | O_CLOEXEC);
-    if (file < 0) return -1;
-    uint64_t at = some_page();
-    long result = pread(file, (void *)at, within(at, (1 + below(16)) * 4096), (off_t)(below(16) * 4096));
-    close(file);
-    return result < 0 ? -1 : 0;
-}
-static int pass_pipe(void) {
-    int ends[2];
-    uint8_t bytes[3000];
-    if (pipe2(ends, O_CLOEXEC)) return -1;
-    fill(bytes, sizeof bytes);
-    long result = write(ends[1], bytes, sizeof bytes);
-    if (result > 0) result = read(ends[0], (void *)(some_page() + below(4096)), sizeof bytes);
-    close(ends[0]);
-    close(ends[1]);
-    return result < 0 ? -1 : 0;
-}
-static void touch(uint64_t at) {
-    catching = 1;
-    if (sigsetjmp(out, 1) == 0) *(volatile uint64_t *)at = draw();
-    catching = 0;
-}
-// A child writes its copy of the memory, or ours.
-static int fork_child(void) {
-    pid_t parent = getpid();
-    // A child that writes our memory while we are frozen writes behind everybody's back.
-    int what = (int)below(3), status;
-    if (what == 1 && concurrent) what = 2;
-    pid_t child = fork();
-    if (child < 0) return -1;
-    if (child == 0) {
-        uint8_t bytes[8192];
-        fill(bytes, sizeof bytes);
-        for (int i = 0; i < 8; i++) {
-            uint64_t at = some_page();
-            struct iovec from = {bytes, sizeof bytes}, to = {(void *)(at + below(4096)), sizeof bytes};
-            if (what == 0) touch(at);
-            if (what == 1) process_vm_writev(parent, &from, 1, &to, 1, 0);
-            if (what == 2) process_vm_readv(parent, &from, 1, &to, 1, 0);
-        }
-        _exit(0);
-    }
-    for (int i = 0; i < 4; i++) touch(some_page());
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    return 0;
-}
-static int futex_words(void) {
-    uint32_t *word = (uint32_t *)(some_page() + below(1024) * 4), *other = (uint32_t *)(some_page() + below(1024) * 4);
-    // FUTEX_WAKE_OP: other = random
-    return (int)syscall(SYS_futex, word, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 1, 1UL, other, FUTEX_OP(FUTEX_OP_SET, below(2048), FUTEX_OP_CMP_EQ, 0));
-}
-static int self_memory(void) {
-    int file = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-    uint8_t bytes[6000];
-    fill(bytes, sizeof bytes);
-    long result = pwrite(file, bytes, 1 + below(sizeof bytes), (off_t)(some_page() + below(4096)));
-    close(file);
-    return result < 0 ? -1 : 0;
-}
-static int use_stack(void) {
-    volatile char bytes[65536];
-    for (size_t i = 0; i < sizeof bytes; i += 1000) bytes[i] = (char)below(100);
-    return bytes[1000] >= 0 ? 0 : -1;
-}
-
-static const struct { const char *name; int (*run)(void); unsigned weight; } operations[] = {
-    {"write-bytes", write_bytes, 30}, {"write-pages", write_pages, 30}, {"zero-page", zero_page, 4}, {"read-pages", read_pages, 8},
-    {"map-anonymous", map_anonymous, 14}, {"map-file", map_file, 8}, {"unmap", unmap, 5}, {"protect", protect, 5}, {"protect-cycle", protect_cycle, 6},
-    {"move", move, 8}, {"resize", resize, 6}, {"drop", drop, 8}, {"free-lazily", free_lazily, 4}, {"huge", advise_huge, 3}, {"collapse", collapse, 3},
-    {"make-huge", make_huge, 2}, {"guard", guard, 4}, {"page-out", page_out, 3}, {"populate", populate, 3}, {"lock", lock_pages, 1}, {"never-fork", never_fork, 1},
-    {"break", move_break, 4}, {"change-file", change_file, 6}, {"truncate-file", truncate_file, 6}, {"replace-file", replace_file, 6}, {"read", read_into, 6},
-    {"read-directly", read_directly, 3}, {"pipe", pass_pipe, 3}, {"fork", fork_child, 3}, {"futex", futex_words, 4}, {"self-memory", self_memory, 3},
-    {"stack", use_stack, 4},
-};
-#define OPERATIONS (sizeof operations / sizeof *operations)
-
-static void operate(void) {
-    static unsigned total;
-    unsigned sum = 0;
-    volatile unsigned which = 0;
-    if (!total) { for (unsigned i = 0; i < OPERATIONS; i++) sum += operations[i].weight; total = sum; }
-    for (unsigned at = (unsigned)below(total); at >= operations[which].weight; which++) at -= operations[which].weight;
-    // "--only X" leaves the plain operations in: the others need something to work on.
-    if (options.only && which > 4 && !strstr(options.only, operations[which].name)) return;
-    // What the threads change at once must not pull the break away from the C library.
-    int result = -1;
-    catching = 1;
-    if (sigsetjmp(out, 1) == 0) result = operations[which].run();
-    catching = 0;
-    __atomic_add_fetch(result < 0 ? &shared->failed[which] : &shared->counts[which], 1, __ATOMIC_RELAXED);
-}
+static volatile int stop;
 
 static void *writer(void *argument) {
-    state = (uint64_t)argument;
-    while (!stop) operate();
+    draws = (uint64_t)argument;
+    while (!stop) operate(options.only);
     return NULL;
 }
 
@@ -352,15 +88,20 @@ static void program(const char *image, int go, int told) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 1);
     ckpt_test_frozen = truth_record;
+    // The stacks of threads count as written to where nothing is: with something that stays, increments pay all the same.
+    if (options.threads) {
+        uint8_t *ballast = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (unsigned i = 0; i < 8 << 20; i += 4096) ballast[i] = (uint8_t)(i >> 12) | 1;
+    }
     for (long round = 0; round < options.rounds; round++) {
-        state = options.seed + (uint64_t)round * 1000003;
+        draws = options.seed + (uint64_t)round * 1000003;
         if (round == 0 || one_in(8)) {
             plan_for(&plan, image);
             int error = ckpt_engine_arm(&plan);
             if (error < 0) { printf("cannot be armed: %d\n", error); exit(2); }
         }
         uint64_t count = one_in(10) ? 400 : 1 + below(30);
-        for (uint64_t i = 0; i < count; i++) operate();
+        for (uint64_t i = 0; i < count; i++) operate(options.only);
         pthread_t threads[2];
         unsigned thread_count = options.threads && one_in(3) ? 1 + (unsigned)below(2) : 0;
         stop = 0;
@@ -370,6 +111,7 @@ static void program(const char *image, int go, int told) {
         stop = 1;
         for (unsigned i = 0; i < thread_count; i++) pthread_join(threads[i], NULL);
         concurrent = 0;
+        shared->loose = thread_count > 0 && report && report->by_child;
         // On a machine that is busy with other things the threads may not all be stopped in time.
         if (report && report->outcome == CKPT_OUTCOME_FAILED && report->step == CKPT_STEP_FREEZE) { shared->skipped++; continue; }
         if (!report || report->outcome != CKPT_OUTCOME_SAVED) {
@@ -394,6 +136,12 @@ static int wrong(const struct chain *chain, uint64_t address, const char *what) 
     if (m) printf("mapping %lx-%lx kind %u protection %u flags %u offset %lx inode %lu\n", m->start, m->end, m->kind, m->protection, m->flags, m->file_offset, m->inode);
     else printf("no mapping\n");
     return 1;
+}
+
+static int is_of_file(const struct chain *chain, uint64_t address) {
+    const struct image *image = &chain->images[0];
+    for (uint32_t i = 0; i < image->mapping_count; i++) if (image->mappings[i].start <= address && address < image->mappings[i].end) return image->mappings[i].kind == CKPT_MAPPING_FILE;
+    return 0;
 }
 
 // How many bytes differ, apart from those that the kernel writes whenever a thread goes on (rseq).
@@ -422,10 +170,10 @@ static int compare(const char *path) {
         enum content content = chain_page(&chain, page->address, &bytes);
         static const uint8_t zeros[4096];
         uint64_t hash = truth_hash(content == CONTENT_BYTES ? bytes : zeros);
-        if (page->state == TRUTH_NOTHING && content == CONTENT_BYTES) errors += wrong(&chain, page->address, "has content, and could not be read");
+        if (page->state == TRUTH_NOTHING && content == CONTENT_BYTES && !shared->loose) errors += wrong(&chain, page->address, "has content, and could not be read");
         else if (page->state == TRUTH_BYTES && hash != page->hash) {
             int first = 0, last = 0, count = differ(&chain, page->address, content == CONTENT_BYTES ? bytes : zeros, truth->bytes[i], &first, &last);
-            if (count == 0) continue;
+            if (count == 0 || (shared->loose && is_of_file(&chain, page->address))) continue;
             printf("  %d bytes, %d...%d\n", count, first, last);
             errors += wrong(&chain, page->address, content != CONTENT_BYTES ? (page->private ? "private content is missing" : "content is missing") : page->private ? "private content is another" : "content is another");
         }
@@ -450,16 +198,6 @@ static int compare(const char *path) {
     return errors;
 }
 
-static void make_files(const char *directory) {
-    uint8_t bytes[4096];
-    for (int i = 0; i < FILES; i++) {
-        snprintf(paths[i], sizeof paths[i], "%s/file%d", directory, i);
-        int file = open(paths[i], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        for (unsigned k = 0; k < FILE_PAGES; k++) { fill(bytes, sizeof bytes); if (write(file, bytes, k + 1 < FILE_PAGES ? 4096 : 1234) < 0) break; }
-        close(file);
-    }
-}
-
 static void parse(int count, char **words) {
     for (int i = 1; i + 1 < count; i += 2) {
         const char *value = words[i + 1];
@@ -481,10 +219,11 @@ int main(int count, char **words) {
     if (!mkdtemp(directory)) { perror(directory); return 2; }
     snprintf(image, sizeof image, "%s/p.img", directory);
     printf("seed %lu, %ld rounds, in %s\n", options.seed, options.rounds, directory);
-    state = options.seed;
+    draws = options.seed;
     make_files(directory);
     truth = mmap(NULL, sizeof *truth, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    counts = &shared->operations;
     int go[2], told[2], status = 0;
     if (pipe(go) || pipe(told)) return 2;
     pid_t child = fork();
@@ -502,7 +241,7 @@ int main(int count, char **words) {
         if (truth->recorded == 0) { printf("round %ld: nobody recorded the truth\n", round); errors++; }
         truth->recorded = 0;
         errors += compare(image);
-        if (errors) printf("round %ld: WRONG\n", round);
+        if (errors) printf("round %ld: WRONG%s\n", round, shared->loose ? " (by a child)" : "");
         if (write(go[1], &byte, 1) != 1) break;
         if ((round + 1) % 1000 == 0) printf("  %ld rounds\n", round + 1);
     }
@@ -510,7 +249,7 @@ int main(int count, char **words) {
     close(go[1]);
     waitpid(child, &status, 0);
     if (!errors && status) { printf("the program ended with %x\n", (unsigned)status); errors = 1; }
-    for (unsigned i = 0; i < OPERATIONS; i++) printf("%s%s %lu+%lu", i % 6 ? ", " : "\n  ", operations[i].name, shared->counts[i], shared->failed[i]);
+    for (unsigned i = 0; i < operation_count; i++) printf("%s%s %lu+%lu", i % 6 ? ", " : "\n  ", operations[i].name, counts->done[i], counts->failed[i]);
     printf("\nnot frozen in time %lu, images %lu, increments %lu, by a child %lu, tracked %lu\n", shared->skipped, shared->images, shared->increments, shared->by_child, shared->tracked);
     printf(errors ? "FAILED: to see it again: --seed %lu --rounds %ld\n" : "ok\n", options.seed, options.rounds);
     if (!errors) {
