@@ -238,6 +238,8 @@ struct ckpt_checkpoint {
     int tracked;                    // 1: the tracker works, clean is proven
     int increment;                  // 1: clean pages are the parent's
     uint32_t last_taken;            // whether the tracker has taken the write access from the mapping that was captured last
+    uint64_t guarded_count;         // when the mappings were captured last
+    int distrusted;                 // guarded pages are not where they were: others may be in their place
     int has_moved;                  // of guarded pages: 0: not known, 1: no, 2: yes
     uint64_t early_pause_ns;        // of the freeze in which they were protected
     int map;                        // /proc/self/pagemap
@@ -393,7 +395,8 @@ uint64_t ckpt_guard_run(uint64_t start, uint64_t end);
 int ckpt_guard_set(uint64_t start, uint64_t end, enum ckpt_guard_change change);
 uint64_t ckpt_guard_give_back(uint64_t start, uint64_t end);
 void ckpt_guard_give_all_back(void);
-int ckpt_guard_has_moved(char *buffer);
+uint64_t ckpt_guard_count(uint64_t start, uint64_t end);
+int ckpt_guard_has_moved(char *buffer, uint64_t guarded_count);
 int ckpt_guard_is_own(uint64_t page);
 int ckpt_guard_has_grown(uint64_t page, uint64_t start, uint64_t end);
 // Whether the write access of a mapping was taken away here; *next: up to where that holds.
