@@ -130,6 +130,7 @@ int ckpt_capture_mappings(struct ckpt_checkpoint *c) {
     c->mappings = ckpt_take(&c->tables, 0);
     c->mapping_count = 0;
     c->has_moved = 0;
+    c->guarded_count = ckpt_guard_is_open() ? ckpt_guard_count(0, ~0ull) : 0;
     uint64_t before = 0;
     uint32_t line_count = 0;
     for (const char *at = text; *at; line_count++) {
@@ -143,6 +144,9 @@ int ckpt_capture_mappings(struct ckpt_checkpoint *c) {
         int error = add_split(c, &line, own, 3);
         if (error < 0) return error;
     }
-    if (ckpt_guard_is_open()) ckpt_guard()->map_count = line_count;
+    if (ckpt_guard_is_open()) {
+        ckpt_guard()->map_count = line_count;
+        c->distrusted = c->frozen && ckpt_guard_count(0, ~0ull) < c->guarded_count;
+    }
     return 0;
 }

@@ -176,7 +176,7 @@ static int read_maps(char *buffer, int (*see)(const struct ckpt_guard_line *, vo
     return stop;
 }
 
-static uint64_t count_guarded(uint64_t start, uint64_t end) {
+uint64_t ckpt_guard_count(uint64_t start, uint64_t end) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < table()->head.block_count; i++) {
         const struct ckpt_guard_block *block = &table()->blocks[i];
@@ -189,15 +189,15 @@ static uint64_t count_guarded(uint64_t start, uint64_t end) {
 }
 
 static int see_coverage(const struct ckpt_guard_line *line, void *context) {
-    if (line->could_be_ours) *(uint64_t *)context += count_guarded(line->start, line->end);
+    if (line->could_be_ours) *(uint64_t *)context += ckpt_guard_count(line->start, line->end);
     return 0;
 }
 
 // Whether guarded pages are not where they were: the program has moved them (mremap), or given them back.
-int ckpt_guard_has_moved(char *buffer) {
+int ckpt_guard_has_moved(char *buffer, uint64_t guarded_count) {
     uint64_t covered = 0;
     read_maps(buffer, see_coverage, &covered);
-    return covered < count_guarded(0, ~0ull);
+    return covered < guarded_count;
 }
 
 int ckpt_guard_is_own(uint64_t page) {
@@ -212,7 +212,7 @@ int ckpt_guard_is_own(uint64_t page) {
 int ckpt_guard_has_grown(uint64_t page, uint64_t start, uint64_t end) {
     const struct ckpt_guard_block *block = ckpt_guard_block(page, 0);
     int known = block && block->known[page_of(page) / 64] >> page_of(page) % 64 & 1;
-    return (!known || table()->head.before.handler <= 1) && count_guarded(start, end) > 0;
+    return (!known || table()->head.before.handler <= 1) && ckpt_guard_count(start, end) > 0;
 }
 
 struct search { uint64_t page; struct ckpt_guard_line found; };
@@ -240,7 +240,9 @@ static int look_closely(uint64_t page) {
         uint64_t end = ckpt_guard_run(page, search.found.end);
         return ckpt_call(__NR_mprotect, page, end - page, 3) == 0 || ckpt_call(__NR_mprotect, page, CKPT_PAGE_SIZE, 3) == 0;
     }
-    return ckpt_guard_has_moved(buffer) && ckpt_call(__NR_mprotect, search.found.start, search.found.end - search.found.start, 3) == 0;
+    // A program without a handler cannot count on a fault.
+    if (guard->before.handler > 1 && !ckpt_guard_has_moved(buffer, ckpt_guard_count(0, ~0ull))) return 0;
+    return ckpt_call(__NR_mprotect, search.found.start, search.found.end - search.found.start, 3) == 0;
 }
 
 struct next { uint64_t handler, mask; };

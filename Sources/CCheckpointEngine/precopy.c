@@ -133,6 +133,9 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
         int64_t copied = copy_round(c, round == 1);
         if (copied < 0) return (int)copied;
         c->report.round_count = round;
+        // Order: a page that is copied again goes to its old place, so what is queued for that place is written before.
+        int error = ckpt_output_flush(c);
+        if (error < 0) return error;
         if ((uint64_t)copied <= budget) break;
         // A round that brought little: the program writes as fast as it is copied.
         if (round > 2 && copied > before - before / 8) break;

@@ -191,6 +191,10 @@ static int protect_all(struct ckpt_checkpoint *c) {
         if (guard->left_out_count == sizeof guard->left_out / sizeof *guard->left_out) guard->left_out_count = 0; // learned anew
         return 0;
     }
+    // Kernel: a mapping that is moved (mremap) takes its protection along. Where guarded pages are missing, others that cannot be
+    // written either may be in the place of those that were there: nothing is proven of any.
+    if (c->distrusted) ckpt_guard_give_all_back();
+    c->distrusted = 0;
     for (uint32_t i = 0; i < c->mapping_count && error == 0; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
         if (ckpt_treatment(m) != CKPT_TREAT_MEMORY || !is_suitable(c, m)) continue;
@@ -258,6 +262,7 @@ int ckpt_guard_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *
         return error;
     }
     uint64_t known = m->start;
+    all |= c->distrusted;
     for (uint64_t start = m->start, next; start < m->end; start = next) {
         long count = ckpt_scan(c, 0, start, m->end, 0, CKPT_REGION_POPULATED, ALL, found, CKPT_REGION_ROOM, &next);
         if (count < 0) return (int)count;
@@ -325,8 +330,9 @@ int ckpt_guard_took(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
     if (ckpt_guard_has_grown(at, m->start, m->end)) return 1;
     // Memory that cannot be written and is not known: moved here by the program, or protected by it. Before the first page was
     // protected it is certain.
-    if (!c->has_moved) c->has_moved = ckpt_guard_has_moved((char *)ckpt_regions(0)) ? 2 : 1;
-    if (c->has_moved == 2) return 1;
+    int counts_on_faults = guard->before.handler > 1 || c->guarded_count == 0;
+    if (!c->has_moved) c->has_moved = ckpt_guard_has_moved((char *)ckpt_regions(0), c->guarded_count) ? 2 : 1;
+    if (c->has_moved == 2 || !counts_on_faults) return 1;
     if (guard->own_count < sizeof guard->own / sizeof *guard->own) guard->own[guard->own_count++] = (struct ckpt_unforked){at, *next};
     return 0;
 }
