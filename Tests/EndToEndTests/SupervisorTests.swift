@@ -104,6 +104,7 @@ import Testing
 @Suite struct GenerationTests {
     @Test func `the checkpoint before the newest restarts by number and by identifier`() throws {
         let run = try Run(Fixture("condition"), as: .nobody)
+        run.environment["CKPT_CHAIN"] = "0"  // an increment would need all that are before it
         try run.explain {
             try run.start()
             var identifiers: [String] = []
