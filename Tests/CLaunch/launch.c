@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define WORDS_MAX 256
 static int split(const char *bytes, char **words) {
@@ -43,5 +46,26 @@ int ckpt_test_launch(const char *directory, const char *words, const char *varia
     int result = posix_spawnp(id, arguments[0], &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+    return result;
+}
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+// Order: the descriptor first, so that the name is that of the process which gets the signal.
+int ckpt_test_kill_named(pid_t id, const char *name) {
+    char path[64], found[32] = "";
+    int process = (int)syscall(SYS_pidfd_open, id, 0);
+    if (process < 0) return errno;
+    snprintf(path, sizeof path, "/proc/%d/comm", id);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    long length = file < 0 ? 0 : read(file, found, sizeof found - 1);
+    if (file >= 0) close(file);
+    int result = length > 0 && strncmp(found, name, strlen(name)) == 0 ? 0 : ESRCH;
+    if (result == 0 && syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0) result = errno;
+    close(process);
     return result;
 }

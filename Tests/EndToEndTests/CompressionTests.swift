@@ -108,7 +108,7 @@ import Testing
                 while found.isEmpty && ContinuousClock.now < until { found = sinks(below: id) }
                 usleep(UInt32(random.next(below: 60_000)))
                 var isKilled = false
-                for sink in found where sinks(below: id).contains(sink) && kill(sink, SIGKILL) == 0 { isKilled = true }
+                for sink in found where sinks(below: id).contains(sink) && kill(sink, named: "ckpt") { isKilled = true }
                 // The sink gives way to everybody else: on a busy machine it takes its time.
                 try awaitFact(seconds: 240, "the scribe is gone") { scribes(below: id).isEmpty ? true : nil }
                 if isKilled && run.imageMark() == before { killed += 1 }

@@ -116,7 +116,7 @@ import Testing
                 var found: [pid_t] = []
                 while found.isEmpty && ContinuousClock.now < until { found = scribes(below: run.child?.id ?? 0) }
                 usleep(UInt32(random.next(below: 40_000)))
-                for id in found where kill(id, SIGKILL) == 0 { killed += 1 }
+                for id in found where kill(id, named: "ckpt-scribe") { killed += 1 }
                 try awaitFact("the scribe is gone") { scribes(below: run.child?.id ?? 0).isEmpty ? true : nil }
                 let verified = try run.ckpt("verify", run.image)
                 #expect(verified.ending == .exited(0), "turn \(turn): \(verified)")
