@@ -17,25 +17,18 @@ static struct ckpt_unforked *find_known(uint64_t start, uint64_t end) {
     return NULL;
 }
 
-int ckpt_remember_unforked(const struct ckpt_unforked *range) {
-    if (find_known(range->start, range->end)) return -CKPT_EINVAL_ERRNO; // it was copied, and yet is missing
-    if (ckpt_state.unforked_count == CKPT_UNFORKED_MAX) return -CKPT_ENOSPC;
-    ckpt_state.unforked[ckpt_state.unforked_count++] = *range;
-    return 0;
-}
-
-static int copy_pages(struct ckpt_checkpoint *c, uint64_t address, uint32_t page_count, int memory) {
+// Returns how many pages were looked at: copied, up to one that cannot be read (a guard page: nothing there).
+static int64_t copy_pages(struct ckpt_checkpoint *c, uint64_t address, uint32_t page_count, int memory) {
     struct ckpt_shadow *shadow = ckpt_take(&c->tables, sizeof *shadow);
     uint8_t *copy = ckpt_take(&c->tables, (uint64_t)page_count * CKPT_PAGE_SIZE);
     if (!copy || !shadow) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
-    *shadow = (struct ckpt_shadow){address, copy, page_count, c->shadows};
-    for (uint32_t done = 0; done < page_count; done++)
-        if (ckpt_pread(memory, copy + (uint64_t)done * CKPT_PAGE_SIZE, CKPT_PAGE_SIZE, address + (uint64_t)done * CKPT_PAGE_SIZE) != CKPT_PAGE_SIZE) {
-            shadow->page_count = done; // a guard page: nothing there
-            break;
-        }
+    *shadow = (struct ckpt_shadow){address, copy, 0, c->shadows};
     c->shadows = shadow;
-    return 0;
+    for (; shadow->page_count < page_count; shadow->page_count++) {
+        uint64_t offset = (uint64_t)shadow->page_count * CKPT_PAGE_SIZE;
+        if (ckpt_pread(memory, copy + offset, CKPT_PAGE_SIZE, address + offset) != CKPT_PAGE_SIZE) return shadow->page_count + 1;
+    }
+    return page_count;
 }
 
 // In the freeze: the ranges known from earlier checkpoints.
@@ -51,10 +44,12 @@ int ckpt_capture_unforked(struct ckpt_checkpoint *c) {
             uint64_t left = (ckpt_state.unforked[i].end - at) / CKPT_PAGE_SIZE;
             uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
             if (ckpt_pread(c->parent_map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) break;
-            for (uint32_t k = 0; k < count && error == 0; k++) {
-                uint32_t first = k;
+            for (uint32_t first = 0; first < count && error == 0;) {
+                uint32_t k = first;
                 while (k < count && (entries[k] & POPULATED) && k - first < CKPT_RUN_PAGES_MAX) k++;
-                if (k > first) error = copy_pages(c, at + (uint64_t)first * CKPT_PAGE_SIZE, k - first, memory), k--;
+                if (k == first) { first++; continue; }
+                int64_t done = copy_pages(c, at + (uint64_t)first * CKPT_PAGE_SIZE, k - first, memory);
+                if (done < 0) error = (int)done; else first += (uint32_t)done;
             }
             at += (uint64_t)count * CKPT_PAGE_SIZE;
         }
@@ -70,6 +65,20 @@ static int is_populated(int map, uint64_t start, uint64_t end) {
         if (ckpt_pread(map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
         for (uint32_t k = 0; k < count; k++) if (entries[k] & POPULATED) return 1;
         at += (uint64_t)count * CKPT_PAGE_SIZE;
+    }
+    return 0;
+}
+
+// Whether a page that the parent has is missing in this child. A mapping that mprotect has split is one to us, so it has to be
+// looked at page by page.
+static int is_partly_wiped(int map, int parent_map, uint64_t start, uint64_t end) {
+    uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET), *parents = entries + ENTRIES;
+    for (uint64_t at = start; at < end; at += ENTRIES * (uint64_t)CKPT_PAGE_SIZE) {
+        uint64_t left = (end - at) / CKPT_PAGE_SIZE;
+        uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
+        if (ckpt_pread(map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
+        if (ckpt_pread(parent_map, parents, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
+        for (uint32_t k = 0; k < count; k++) if (parents[k] & POPULATED && !(entries[k] & POPULATED)) return 1;
     }
     return 0;
 }
@@ -122,16 +131,39 @@ static int read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t
 }
 
 static void mark_wiped(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t advice) {
-    if (advice & CKPT_MAPPING_WIPE_ON_FORK) mark(c, start, end, CKPT_MAPPING_WIPE_ON_FORK);
+    if (!(advice & CKPT_MAPPING_WIPE_ON_FORK)) return;
+    mark(c, start, end, CKPT_MAPPING_WIPE_ON_FORK);
+    // Advised after the advice was read: as a whole it is known to be missing, and the next attempt sees the borders.
+    for (uint32_t i = 0; ckpt_guard_is_open() && i < c->mapping_count; i++)
+        if (c->mappings[i].start < end && c->mappings[i].end > start && c->mappings[i].kind != CKPT_MAPPING_ARENA) c->mappings[i].flags |= CKPT_MAPPING_WIPE_ON_FORK;
+}
+
+static int add_unforked(const struct ckpt_unforked *range) {
+    if (ckpt_state.unforked_count == CKPT_UNFORKED_MAX) return -CKPT_ENOSPC;
+    ckpt_state.unforked[ckpt_state.unforked_count++] = *range;
+    return 0;
 }
 
 static void note(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t advice) {
     (void)c;
     if ((start < ckpt_arena + CKPT_ARENA_BYTES && end > ckpt_arena) || start == ckpt_state.beacon) return;
     struct ckpt_unforked range = {start, end};
-    if (advice & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) ckpt_remember_unforked(&range);
+    if (advice & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) add_unforked(&range);
     if (ckpt_state.advised_count < CKPT_ADVISED_MAX)
         ckpt_state.advised[ckpt_state.advised_count++] = (struct ckpt_advised){start, end, advice, 0};
+}
+
+static int forget_and_read(struct ckpt_checkpoint *c) {
+    ckpt_state.advised_count = ckpt_state.unforked_count = 0;
+    return read_advice(note, c);
+}
+
+int ckpt_remember_unforked(struct ckpt_checkpoint *c, const struct ckpt_unforked *range) {
+    if (find_known(range->start, range->end)) return -CKPT_EINVAL_ERRNO; // it was copied, and yet is missing
+    ckpt_state.advised_layout = 0; // the next attempt reads the advice anew
+    // Full of ranges that were: what is now is read anew.
+    if (ckpt_state.unforked_count == CKPT_UNFORKED_MAX) forget_and_read(c);
+    return find_known(range->start, range->end) ? 0 : add_unforked(range);
 }
 
 // While the program runs: what its mappings are advised. An increment reads it anew only when the mappings have changed.
@@ -142,9 +174,8 @@ int ckpt_note_advice(struct ckpt_checkpoint *c) {
         for (int k = 0; k < 3; k++) layout = (layout ^ words[k]) * 1099511628211ull;
     }
     if (c->increment && layout == ckpt_state.advised_layout) return 0;
-    ckpt_state.advised_count = 0;
     ckpt_state.advised_layout = layout;
-    return read_advice(note, c);
+    return forget_and_read(c);
 }
 
 void ckpt_apply_advice(struct ckpt_checkpoint *c) {
@@ -161,6 +192,7 @@ int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing)
         if (m->kind != CKPT_MAPPING_ANONYMOUS && m->kind != CKPT_MAPPING_HEAP && m->kind != CKPT_MAPPING_FILE) continue;
         // Kernel: msync with MS_ASYNC does nothing, but says ENOMEM where nothing is mapped.
         if (ckpt_call(__NR_msync, m->start, m->end - m->start, 1) == -CKPT_ENOMEM) m->flags |= CKPT_MAPPING_DONT_FORK;
+        else if (m->kind != CKPT_MAPPING_FILE && ckpt_guard_is_open()) suspicious |= is_partly_wiped(map, c->parent_map, m->start, m->end);
         else if (m->kind != CKPT_MAPPING_FILE && !is_populated(map, m->start, m->end) && is_populated(c->parent_map, m->start, m->end)) suspicious = 1;
     }
     ckpt_close(map);

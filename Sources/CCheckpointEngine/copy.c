@@ -134,8 +134,9 @@ int64_t ckpt_copy_to_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *
 
 int ckpt_copy_shadow(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, const struct ckpt_shadow *shadow) {
     int error = 0;
-    for (uint64_t i = 0; i < shadow->page_count && error >= 0; i++)
-        error = copy_one(c, m, shadow->address + i * CKPT_PAGE_SIZE, shadow->copy + i * CKPT_PAGE_SIZE);
+    // A range that is known from before may reach over several of today's mappings.
+    for (uint64_t i = 0, at = shadow->address; i < shadow->page_count && error >= 0; i++, at += CKPT_PAGE_SIZE)
+        if (m->start <= at && at < m->end) error = copy_one(c, m, at, shadow->copy + i * CKPT_PAGE_SIZE);
     return error < 0 ? error : 0;
 }
 

@@ -228,7 +228,7 @@ int ckpt_capture_unforked(struct ckpt_checkpoint *c);
 int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
 int ckpt_note_advice(struct ckpt_checkpoint *c);
 void ckpt_apply_advice(struct ckpt_checkpoint *c);
-int ckpt_remember_unforked(const struct ckpt_unforked *range);
+int ckpt_remember_unforked(struct ckpt_checkpoint *c, const struct ckpt_unforked *range); // -ENOSPC: there are too many
 // ledger.c
 int ckpt_ledger_begin(struct ckpt_checkpoint *c);
 struct ckpt_page *ckpt_ledger_find(struct ckpt_checkpoint *c, uint64_t address);   // NULL: nothing is known of its block

@@ -20,7 +20,6 @@ static int has_content(const struct ckpt_mapping *m, enum ckpt_treatment treatme
 // Content that fork did not copy, from the copies made in the freeze.
 static int write_shadows(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
     for (const struct ckpt_shadow *shadow = c->shadows; shadow; shadow = shadow->next) {
-        if (shadow->address < m->start || shadow->address >= m->end || shadow->page_count == 0) continue;
         int error = ckpt_copy_shadow(c, m, shadow);
         if (error < 0) return error;
     }

@@ -130,7 +130,10 @@ static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) 
     do got = ckpt_read(results, &result, sizeof result); while (got == -CKPT_EINTR);
     if (got != (long)sizeof result) { result.error = -CKPT_ECANCELED; result.step = CKPT_STEP_DIED; }
     ckpt_call(__NR_wait4, writer, NULL, 0x40000000 /* __WALL */, NULL);
-    if (result.error == -CKPT_EAGAIN && ckpt_remember_unforked(&result.missing) == 0) return -CKPT_EAGAIN;
+    if (result.error == -CKPT_EAGAIN) {
+        int error = ckpt_remember_unforked(c, &result.missing);
+        return error == 0 ? -CKPT_EAGAIN : fail(c, error == -CKPT_ENOSPC ? CKPT_STEP_ARENA : CKPT_STEP_SNAPSHOT, error);
+    }
     if (result.error < 0) return fail(c, result.step, result.error);
     c->page_byte_count = result.page_byte_count;
     c->memory_byte_count = result.memory_byte_count;
@@ -348,7 +351,7 @@ void ckpt_scribe(void) {
         struct ckpt_checkpoint *c = begin(requesters->path);
         int error = ckpt_too_soon(c, exit_after);
         if (error == 0) error = take(c, exit_after);
-        while (error == -CKPT_EAGAIN && c->step == CKPT_STEP_NONE) {
+        for (uint32_t again = 0; again < CKPT_UNFORKED_MAX && error == -CKPT_EAGAIN && c->step == CKPT_STEP_NONE; again++) {
             // Memory was found that fork does not copy: now it is known, and the next freeze copies it.
             if (exit_after) ckpt_thaw(CKPT_COMMAND_DONE);
             if (exit_after && c->has_hooks) end_hooks(CKPT_OUTCOME_CANCELLED);

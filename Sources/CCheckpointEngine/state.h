@@ -82,7 +82,7 @@ struct ckpt_slot {
 };
 
 // Ranges that fork does not copy (capture_unforked.c).
-#define CKPT_UNFORKED_MAX 64u
+#define CKPT_UNFORKED_MAX 512u
 struct ckpt_unforked { uint64_t start, end; };
 // What mappings are advised (madvise, mlock), as CKPT_MAPPING_… flags.
 #define CKPT_ADVISED_MAX 256u

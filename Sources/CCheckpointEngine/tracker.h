@@ -46,7 +46,7 @@ struct ckpt_guard {
     uint64_t retry_page;
     uint32_t retry_count;
     struct ckpt_kernel_action before, first; // the program's action: now, and when this began
-    uint32_t own_count, left_out_count;
+    uint32_t own_count, left_out_count, kept_out_count; // the first of those left out are for ever
     struct ckpt_unforked own[1024];     // anonymous memory that the program itself took the write access from
     struct ckpt_unforked left_out[8192]; // where a thread was seen to have its stack, or the kernel writes on its own
 };

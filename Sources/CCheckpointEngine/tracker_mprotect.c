@@ -83,7 +83,7 @@ static int is_suitable(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) 
     if (below && below->protection == 0) {
         // Above a guard page there may be a stack, which the C library keeps for its next thread. It is known how far it reaches
         // when a thread was seen on it.
-        for (uint32_t i = 0; i < guard->left_out_count; i++) if (guard->left_out[i].start == m->start) return 1;
+        for (uint32_t i = 0; i < guard->kept_out_count; i++) if (guard->left_out[i].start == m->start) return 1;
         return 0;
     }
     return 1;
@@ -135,15 +135,50 @@ static int learn_thread(struct ckpt_checkpoint *c, const struct ckpt_slot *slot)
     return error;
 }
 
-static int learn_threads(struct ckpt_checkpoint *c) {
+static int is_mapped(struct ckpt_checkpoint *c, uint64_t address) {
+    uint32_t low = 0, high = c->mapping_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (c->mappings[middle].end <= address) low = middle + 1; else high = middle;
+    }
+    return low < c->mapping_count && c->mappings[low].start <= address;
+}
+
+// A system call that the park signal has interrupted goes on after the freeze, and the kernel may write where its arguments
+// point to: into the buffer of a read, the word of a lock with priority inheritance. Until the next checkpoint these pages are
+// not protected.
+static int spare_arguments(struct ckpt_checkpoint *c, const struct ckpt_slot *slot) {
+    const uint64_t *registers = (const uint64_t *)slot->ucontext + 5; // r8 r9 r10 r11 r12 r13 r14 r15 rdi rsi rbp rbx rdx rax rcx rsp rip
+    static const uint8_t arguments[6] = {8, 9, 12, 2, 0, 1};          // rdi rsi rdx r10 r8 r9
+    uint8_t code[4];
+    // Kernel: it goes on behind the instruction, or is repeated.
+    if (ckpt_pread(c->memory, code, 4, registers[16] - 2) != 4) return 0;
+    if (!(code[0] == 0x0f && code[1] == 0x05) && !(code[2] == 0x0f && code[3] == 0x05)) return 0;
+    for (int i = 0; i < 6; i++) {
+        uint64_t at = registers[arguments[i]], byte_count = i == 1 && registers[12] > 4096 ? registers[12] : 4096;
+        int error = is_mapped(c, at) ? leave_out(at, at + (byte_count < BLOCK_BYTES ? byte_count : BLOCK_BYTES)) : 0;
+        if (error < 0) return error;
+    }
+    return 0;
+}
+
+static int for_threads(struct ckpt_checkpoint *c, int (*learn)(struct ckpt_checkpoint *, const struct ckpt_slot *)) {
     struct ckpt_control *control = ckpt_control();
     uint32_t claimed = control->slot_count - control->slot_first;
     for (uint32_t s = 0; s < claimed && s < CKPT_SLOT_COUNT; s++) {
         struct ckpt_slot *slot = ckpt_slot(control->slot_first + s);
-        int error = slot->ready == control->epoch ? learn_thread(c, slot) : 0;
+        int error = slot->ready == control->epoch ? learn(c, slot) : 0;
         if (error < 0) return error;
     }
     return 0;
+}
+
+static int learn_threads(struct ckpt_checkpoint *c) {
+    struct ckpt_guard *guard = ckpt_guard();
+    guard->left_out_count = guard->kept_out_count;
+    int error = for_threads(c, learn_thread);
+    guard->kept_out_count = guard->left_out_count;
+    return error < 0 ? error : for_threads(c, spare_arguments);
 }
 
 static void set_due(uint64_t start, uint64_t end) {
@@ -188,7 +223,7 @@ static int protect_all(struct ckpt_checkpoint *c) {
     if (learn_threads(c) < 0) {
         ckpt_guard_give_all_back();
         guard->off = 1;
-        if (guard->left_out_count == sizeof guard->left_out / sizeof *guard->left_out) guard->left_out_count = 0; // learned anew
+        if (guard->left_out_count == sizeof guard->left_out / sizeof *guard->left_out) guard->left_out_count = guard->kept_out_count = 0; // learned anew
         return 0;
     }
     // Kernel: a mapping that is moved (mremap) takes its protection along. Where guarded pages are missing, others that cannot be

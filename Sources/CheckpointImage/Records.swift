@@ -125,6 +125,8 @@ package struct Registers: Sendable, Equatable {
     ]
     package var values: [UInt64] = Array(repeating: 0, count: 27)
     package init() {}
+    /// All but the stack pointer of the registers that instructions compute with.
+    package var general: ArraySlice<UInt64> { values[..<15] }
     package var instructionPointer: UInt64 { values[16] }
     package var stackPointer: UInt64 { values[19] }
 }

@@ -21,6 +21,9 @@ package struct KeptId: Sendable {
         let image = chain.newest
         let threads = image.threads.filter { !$0.flags.contains(.ended) }
         let tids = threads.map(\.tid)
+        // A thread that waits for a lock has its address in a register, also between its last look and the system call. Without
+        // this, constants of a library's data that happen to look like an id with the bit of waiters would be taken for locks.
+        let registers = Set(threads.flatMap { $0.registers?.general ?? [] })
         let memory = ImageMemory(chain)
         var found = Found()
         for mapping in image.mappings where mapping.protection.contains(.write) && !mapping.flags.contains(.shared) {
@@ -35,7 +38,7 @@ package struct KeptId: Sendable {
                         found.ids.append(id)
                     } else if !isStack && offset % 8 == 0 && offset + 8 <= bytes.count && isQueueState(bytes.word32(at: offset + 4)) {
                         found.ids.append(id)
-                    } else if !isStack && mapping.kind != .file && word & 0x8000_0000 != 0 && threads.count > 1 {
+                    } else if !isStack && mapping.kind != .file && word & 0x8000_0000 != 0 && registers.contains(address) {
                         found.contended = found.contended ?? "thread \(id.tid) holds a lock with its id, for which others wait"
                     }
                 }

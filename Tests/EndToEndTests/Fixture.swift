@@ -54,12 +54,15 @@ struct Flavour: Sendable, Hashable, CustomStringConvertible {
     enum User: String, Sendable, CaseIterable { case root, nobody }
     enum Identity: String, Sendable, CaseIterable { case auto, keep, new }
     enum Trigger: String, Sendable, CaseIterable { case signal, save }
+    /// CKPT_TRACKER of the program.
+    enum Tracker: String, Sendable, CaseIterable { case auto, mprotect }
     var user = User.nobody
     var identity = Identity.auto
     var restarts = 1
     var trigger = Trigger.signal
+    var tracker = Tracker.auto
 
-    var description: String { "\(user), ids \(identity), restarted \(restarts)×, by \(trigger)" }
+    var description: String { "\(user), ids \(identity), tracker \(tracker), restarted \(restarts)×, by \(trigger)" }
 }
 
 /// A fixture in a flavour: one row of the end-to-end table.
@@ -76,7 +79,9 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
                 for identity in Flavour.Identity.allCases {
                     for restarts in [1, 2, 5] {
                         for trigger in Flavour.Trigger.allCases {
-                            rows.append(Row(fixture: fixture, flavour: Flavour(user: user, identity: identity, restarts: restarts, trigger: trigger)))
+                            for tracker in Flavour.Tracker.allCases {
+                                rows.append(Row(fixture: fixture, flavour: Flavour(user: user, identity: identity, restarts: restarts, trigger: trigger, tracker: tracker)))
+                            }
                         }
                     }
                 }
@@ -91,13 +96,13 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
         let other: Flavour.User = Flavour.User.available.first!
         for (index, fixture) in Fixture.all.enumerated() {
             rows.append(Row(fixture: fixture, flavour: Flavour(restarts: index % 5 == 0 ? 5 : 2, trigger: index % 2 == 0 ? .signal : .save)))
-            rows.append(Row(fixture: fixture, flavour: Flavour(user: other, identity: index % 2 == 0 ? .keep : .auto, restarts: index % 3 == 0 ? 2 : 1, trigger: index % 2 == 0 ? .save : .signal)))
-            rows.append(Row(fixture: fixture, flavour: Flavour(user: index % 2 == 0 ? .nobody : other, identity: .new, restarts: index % 3 == 1 ? 2 : 1)))
+            rows.append(Row(fixture: fixture, flavour: Flavour(user: other, identity: index % 2 == 0 ? .keep : .auto, restarts: index % 3 == 0 ? 2 : 1, trigger: index % 2 == 0 ? .save : .signal, tracker: .mprotect)))
+            rows.append(Row(fixture: fixture, flavour: Flavour(user: index % 2 == 0 ? .nobody : other, identity: .new, restarts: index % 3 == 1 ? 2 : 1, tracker: index % 4 < 2 ? .auto : .mprotect)))
         }
         return rows
     }
 
-    /// One row for each fixture, in another flavour every turn; after 36 turns all have been there (18 without root).
+    /// One row for each fixture, in another flavour every turn; after 72 turns all have been there (36 without root).
     static func turn(_ number: Int) -> [Row] {
         var rows: [Row] = []
         for (index, fixture) in Fixture.all.enumerated() {

@@ -8,6 +8,7 @@ import Testing
         let fixture = row.fixture, flavour = row.flavour
         let reference = try Reference.of(fixture, as: flavour.user)
         let run = try Run(fixture, as: flavour.user)
+        run.environment["CKPT_TRACKER"] = flavour.tracker.rawValue
         let options = flavour.identity == .auto ? [] : ["--identity", flavour.identity.rawValue]
         try run.explain {
             try run.start()

@@ -43,6 +43,7 @@ void on_fault(int number) {
 
 static char paths[FILES][4200];
 volatile int concurrent;
+int no_self_memory;
 
 static uint64_t some_page(void) { return WINDOW + below(WINDOW_PAGES) * 4096; }
 static uint64_t some_length(void) {
@@ -121,11 +122,11 @@ static int make_huge(void) {
     return 0;
 }
 // In a new mapping. Kernel: MADV_GUARD_INSTALL over write-protected pages of a file that are not there never returns, because
-// zapping them leaves their markers (mm/madvise.c, mm/memory.c of 6.18).
+// zapping them leaves their markers (mm/madvise.c, mm/memory.c of 6.18). While a checkpoint is taken they may come at any moment.
 static int guard(void) {
     if (one_in(3)) return advise(103 /* MADV_GUARD_REMOVE */);
     uint64_t at = some_page(), length = within(at, some_length());
-    int file = one_in(3) ? open(paths[below(FILES)], O_RDONLY | O_CLOEXEC) : -1;
+    int file = one_in(3) && !concurrent ? open(paths[below(FILES)], O_RDONLY | O_CLOEXEC) : -1;
     void *result = mmap((void *)at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | (file < 0 ? MAP_ANONYMOUS : 0), file, 0);
     if (file >= 0) close(file);
     if (result == MAP_FAILED) return -1;
@@ -242,7 +243,7 @@ static int futex_words(void) {
 }
 // The same: the kernel holds the page while it writes.
 static int self_memory(void) {
-    if (concurrent) return 0;
+    if (concurrent || no_self_memory) return 0;
     int file = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
     uint8_t bytes[6000];
     fill(bytes, sizeof bytes);

@@ -17,6 +17,7 @@ uint64_t below(uint64_t limit);
 int one_in(uint64_t n);
 
 extern volatile int concurrent;             // a checkpoint may be under way
+extern int no_self_memory;                  // nobody writes through /proc/self/mem
 void on_fault(int number);                  // the handler of SIGSEGV and SIGBUS
 void operate(const char *only);             // one operation; of `only` and the plain ones
 void make_files(const char *directory);     // that are mapped and read

@@ -224,6 +224,7 @@ int main(int count, char **words) {
     truth = mmap(NULL, sizeof *truth, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     counts = &shared->operations;
+    no_self_memory = options.tracker == CKPT_TRACKER_MPROTECT; // its writes pass by protections, and leave no trace
     int go[2], told[2], status = 0;
     if (pipe(go) || pipe(told)) return 2;
     pid_t child = fork();
