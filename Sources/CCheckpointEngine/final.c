@@ -134,7 +134,9 @@ static int settle_exclusions(struct ckpt_checkpoint *c) {
                 c->report.excluded_byte_count += next - at;
             }
             for (uint64_t page = at; exclusion == CKPT_PAGE_OWED && page < next; page += CKPT_PAGE_SIZE) {
-                int error = add_always(c, page);
+                // What a round has copied into this image is there, and has not been written since.
+                const struct ckpt_page *known = ckpt_ledger_find(c, page);
+                int error = known && known->place == CKPT_PLACE_PARENT ? add_always(c, page) : 0;
                 if (error < 0) return error;
             }
         }

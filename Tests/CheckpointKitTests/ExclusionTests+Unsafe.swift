@@ -6,7 +6,7 @@ import Glibc
 import Testing
 
 /// The table of exclusions against a model that keeps a word for each byte. The table is the process's: one test at a time.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ExclusionTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct ExclusionTests {
     private static let pageByteCount = 4096, pageCount = 12
     private enum Page: UInt32 { case included, dead, readOnly, partly, owed }
 
