@@ -34,7 +34,9 @@ package struct KeptId: Sendable {
                     let address = stretch.start + UInt64(offset)
                     let word = bytes.word32(at: offset)
                     let id = KeptId(tid: Int32(word & 0x3fff_ffff), address: address, flags: word & 0xc000_0000)
-                    if threads.contains(where: { isLocal(address, to: $0) }) {
+                    if offset % 8 == 4, image.mappings.contains(where: { $0.addresses.contains(bytes.word64(at: offset - 4)) }) {
+                        continue // the upper half of an address: 0x7f62 in 0x7f62cd6b4000 is an id below 32768 too
+                    } else if threads.contains(where: { isLocal(address, to: $0) }) {
                         found.ids.append(id)
                     } else if !isStack && offset % 8 == 0 && offset + 8 <= bytes.count && isQueueState(bytes.word32(at: offset + 4)) {
                         found.ids.append(id)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Testing
 
 /// The end-to-end table: every fixture through its flavours.
@@ -35,6 +36,27 @@ import Testing
             #expect(facts == expected, "\(run.story)")
             #expect(ending == reference.ending, "\(run.story)")
             if facts == expected && ending == reference.ending { run.finish() }
+        }
+    }
+
+    /// Ids up to 32767 are the upper halves of addresses of mappings (0x7f62…): these must not be taken for ids.
+    @Test(.enabled(if: Flavour.User.available.contains(.root), "only root chooses ids"))
+    func `new ids leave addresses alone that look like old ids`() throws {
+        let fixture = Fixture("thread_many")
+        let reference = try Reference.of(fixture, as: .root)
+        for _ in 1 ... 6 {
+            try "32480".write(toFile: "/proc/sys/kernel/ns_last_pid", atomically: false, encoding: .utf8)
+            let run = try Run(fixture, as: .root)
+            try run.explain {
+                try run.start()
+                try run.checkpoint(.save)
+                try run.kill()
+                try run.restart(["--identity", "new"])
+                try run.waitUntilAlive()
+                let ending = try run.release()
+                #expect(run.facts == reference.facts && ending == reference.ending, "\(run.story)")
+                run.finish()
+            }
         }
     }
 
