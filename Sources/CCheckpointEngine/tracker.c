@@ -26,11 +26,6 @@
 int ckpt_tracker_is_open(void) { return ckpt_guard_is_open() || ckpt_uffd_is_open(); }
 
 void ckpt_tracker_open(void) {
-#ifndef CKPT_TEST_HOOKS
-    // Not proven: a program with many threads once died after a restart from an image that was taken with it (thread_many). Until
-    // that is understood, a program that asks for mprotect gets full images.
-    if (ckpt_state.plan.tracker == CKPT_TRACKER_MPROTECT) return ckpt_uffd_close();
-#endif
     if (ckpt_state.plan.tracker == CKPT_TRACKER_MPROTECT) {
         if (!ckpt_guard_is_open()) { ckpt_uffd_close(); ckpt_guard_open(); }
         else ckpt_guard_install();
