@@ -101,6 +101,7 @@ int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
         int error = ckpt_find_dirty(c, m, state, ckpt_state.direct_io && !c->increment, 0);
         if (error == 0 && state == 1 && treatment == CKPT_TREAT_MEMORY && m->kind != CKPT_MAPPING_FILE && !ckpt_guard_is_open())
             error = ckpt_compare_populated(c, m, first);
+        if (error == 0 && state == 1) error = ckpt_find_owed(c, m);
         if (error < 0) return error;
         for (uint32_t s = first; s < c->span_count; s++) {
             c->spans[s].categories = i; // whose pages they are
@@ -120,8 +121,8 @@ static int add_own_state(struct ckpt_checkpoint *c) {
     return 0;
 }
 
-// Clean pages whose exclusion has changed: dead ones have no content any more, those that are owed are written.
-static int settle_exclusions(struct ckpt_checkpoint *c) {
+// Dead pages have no content any more, clean or not.
+static void settle_exclusions(struct ckpt_checkpoint *c) {
     uint32_t count;
     const struct ckpt_excluded *ranges = ckpt_exclusions(&count);
     for (uint32_t i = 0; i < count; i++) {
@@ -129,19 +130,11 @@ static int settle_exclusions(struct ckpt_checkpoint *c) {
         for (uint64_t at = ranges[i].start & ~4095ull; at < end; at = next) {
             uint32_t exclusion;
             next = ckpt_exclusion_stretch(at, end, &exclusion);
-            if (exclusion == CKPT_PAGE_DEAD) {
-                ckpt_ledger_forget(c, at, next);
-                c->report.excluded_byte_count += next - at;
-            }
-            for (uint64_t page = at; exclusion == CKPT_PAGE_OWED && page < next; page += CKPT_PAGE_SIZE) {
-                // What a round has copied into this image is there, and has not been written since.
-                const struct ckpt_page *known = ckpt_ledger_find(c, page);
-                int error = known && known->place == CKPT_PLACE_PARENT ? add_always(c, page) : 0;
-                if (error < 0) return error;
-            }
+            if (exclusion != CKPT_PAGE_DEAD) continue;
+            ckpt_ledger_forget(c, at, next);
+            c->report.excluded_byte_count += next - at;
         }
     }
-    return 0;
 }
 
 // Copies the spans into the arena and protects their pages: from here on they are clean. What a copy-on-write child will
@@ -160,6 +153,7 @@ int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child) {
         if (span->start == m->start && span->end == m->end) ckpt_note_readable(c, m, (uint64_t)copied);
         c->report.frozen_byte_count += (uint64_t)copied * CKPT_PAGE_SIZE;
     }
-    if (error == 0) error = settle_exclusions(c);
-    return error < 0 ? error : add_for_debuggers(c);
+    if (error < 0) return error;
+    settle_exclusions(c);
+    return add_for_debuggers(c);
 }

@@ -87,7 +87,13 @@ static int64_t copy_mapping(struct ckpt_checkpoint *c, const struct ckpt_mapping
     if (error == 0) error = ckpt_find_dirty(c, m, state, all, 1);
     if (error == -CKPT_EPERM || error == -CKPT_ENOENT) return doubt(c, m);
     if (error < 0) { if (c->step == CKPT_STEP_NONE) c->step = CKPT_STEP_TRACKER; return error; }
-    return copy_spans(c, m, !first);
+    int64_t copied = copy_spans(c, m, !first);
+    if (copied < 0 || !first || !c->increment) return copied;
+    // Clean pages whose exclusion has changed. Order: after the copy, so that none is copied twice in one round.
+    c->span_count = 0;
+    error = ckpt_find_owed(c, m);
+    int64_t owed = error < 0 ? error : copy_spans(c, m, 0);
+    return owed < 0 ? owed : copied + owed;
 }
 
 static int64_t copy_round(struct ckpt_checkpoint *c, int first) {
@@ -121,6 +127,7 @@ static void warm(struct ckpt_checkpoint *c) {
 int ckpt_precopy(struct ckpt_checkpoint *c) {
     uint64_t budget = ckpt_budget_pages();
     int64_t before = 0;
+    int restless = 0;
     // Order: the base is forgotten before anything is protected for another image (T3).
     ckpt_state.base = 0;
     if (ckpt_guard_is_open() && !ckpt_state.direct_io) {
@@ -138,8 +145,10 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
         if (error < 0) return error;
         if ((uint64_t)copied <= budget) break;
         // A round that brought little: the program writes as fast as it is copied.
-        if (round > 2 && copied > before - before / 8) break;
+        if (round > 2 && restless && copied > before - before / 8) break;
         before = copied;
+        // A program that writes in bursts is copied between two of them, and frozen before the next.
+        if (!restless) restless = !ckpt_await_quiet(c);
     }
     ckpt_state.tracks_exclusions = 1;
     warm(c);

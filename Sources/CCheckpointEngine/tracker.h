@@ -82,5 +82,7 @@ int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int
 int ckpt_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
 uint64_t ckpt_written_pages(struct ckpt_checkpoint *c, const struct ckpt_mapping *m); // as far as the short way tells; counts holes too
 int ckpt_mark_clean(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
+// Clean pages whose exclusion has changed, and which this image must have all the same: to the spans.
+int ckpt_find_owed(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 void ckpt_note_readable(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t page_count); // of a file mapping that was copied whole
 #endif

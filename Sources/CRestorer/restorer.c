@@ -14,6 +14,10 @@
 //        block except its code
 #include "include/ckpt_restorer.h"
 
+// Order: before the checksum's functions, which are copied with the restorer.
+#define CKPT_CRC32C_FUNCTION static __attribute__((section(".ckpt_restorer"), no_stack_protector, noinline, used, target("crc32,general-regs-only")))
+#include "../../include/ckpt/crc32c.h"
+
 #define RESTORER __attribute__((section(".ckpt_restorer"), no_stack_protector, noinline, used, target("general-regs-only")))
 
 enum { SYS_PWRITE64 = 18, SYS_WRITE = 1, SYS_GETPID = 39, SYS_FTRUNCATE = 77, SYS_FUTEX = 202, SYS_GETTID = 186,
@@ -23,8 +27,8 @@ enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 
 // The section's borders: module-level assembly comes first in the object, subsection 8000 last in the section.
 asm(".pushsection .ckpt_restorer,\"ax\",@progbits\n"
-    ".globl ckpt_restorer_begin\n.hidden ckpt_restorer_begin\nckpt_restorer_begin:\n"
-    ".subsection 8000\n.globl ckpt_restorer_end\n.hidden ckpt_restorer_end\nckpt_restorer_end:\n"
+    ".globl ckpt_restorer_begin\n.hidden ckpt_restorer_begin\nckpt_restorer_begin:\n.Lckpt_first:\n"
+    ".subsection 8000\n.globl ckpt_restorer_end\n.hidden ckpt_restorer_end\nckpt_restorer_end:\n.Lckpt_last:\n"
     ".popsection\n");
 
 static inline __attribute__((always_inline, target("general-regs-only")))
@@ -78,6 +82,12 @@ RESTORER _Noreturn static void fail(struct ckpt_restart_plan *plan, uint32_t ste
             call(SYS_FTRUNCATE, (uint64_t)(uint32_t)plan->status_descriptor, 0, 0, 0, 0, 0);
             call(SYS_PWRITE64, (uint64_t)(uint32_t)plan->status_descriptor, (uint64_t)line, used, 0, 0, 0);
         }
+        // The loader is a process of its own: a thread that is held ends the program.
+        struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
+        if (loading) {
+            __atomic_store_n(&loading->is_lost, 1, __ATOMIC_SEQ_CST);
+            call(SYS_FUTEX, (uint64_t)&loading->is_over, FUTEX_WAKE_PRIVATE, 0x7fffffff, 0, 0, 0);
+        }
         call(SYS_EXIT_GROUP, CKPT_RESTART_STATUS, 0, 0, 0, 0, 0);
     }
     for (;;) call(SYS_FUTEX, (uint64_t)&plan->failed, FUTEX_WAIT_PRIVATE, 1, 0, 0, 0);
@@ -116,8 +126,11 @@ RESTORER static void set_phase(struct ckpt_restart_plan *plan, uint32_t phase) {
     call(SYS_FUTEX, (uint64_t)&plan->phase, FUTEX_WAKE_PRIVATE, 0x7fffffff, 0, 0, 0);
 }
 
+#include "loading.h"
+
 // Becomes the program. From the decrement on nothing in the block but this code is used: the last thread takes the rest away.
 RESTORER _Noreturn static void leave(struct ckpt_restart_plan *plan, struct ckpt_restart_thread *thread) {
+    if (plan->loading && !thread->ends) begin_hold(plan, thread);
     register uint64_t ends asm("r8") = thread->ends;
     asm volatile(
         "movl $-1, %%eax\n lock xaddl %%eax, (%[present])\n"
@@ -143,6 +156,7 @@ RESTORER _Noreturn static void ckpt_restorer_thread(struct ckpt_restart_thread *
 RESTORER _Noreturn static void ckpt_restorer_leader(struct ckpt_restart_plan *plan) {
     struct ckpt_restart_thread *leader = (struct ckpt_restart_thread *)plan->threads;
     execute(plan, plan->before, plan->before_count);
+    if (plan->loading) start_loading(plan);
     set_phase(plan, 1);
     execute(plan, leader->operations, leader->operation_count);
     wait_for(&plan->arrived, (uint32_t)plan->thread_count - 1);
@@ -193,11 +207,10 @@ static void enter_door(void) { // rdi: plan, rsi: top of the leader's stack
     asm volatile("movq %rsi, %rsp\n xorl %ebp, %ebp\n call ckpt_restorer_leader\n ud2\n");
 }
 
-extern const uint8_t ckpt_restorer_begin[] __attribute__((visibility("hidden")));
-extern const uint8_t ckpt_restorer_end[] __attribute__((visibility("hidden")));
-
 uint64_t ckpt_restorer_code_start(void) { return (uint64_t)ckpt_restorer_begin; }
 uint64_t ckpt_restorer_code_byte_count(void) { return (uint64_t)(ckpt_restorer_end - ckpt_restorer_begin); }
+uint64_t ckpt_restorer_hold(uint64_t code) { return code + ((uint64_t)&ckpt_restorer_hold_signal - (uint64_t)ckpt_restorer_begin); }
+uint64_t ckpt_restorer_hold_return(uint64_t code) { return code + ((uint64_t)ckpt_hold_return - (uint64_t)ckpt_restorer_begin); }
 
 int64_t ckpt_restorer_spawn(uint64_t code, uint64_t plan) {
     uint64_t (*door)(struct ckpt_restart_plan *) =

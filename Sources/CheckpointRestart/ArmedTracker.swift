@@ -29,7 +29,7 @@ struct ArmedTracker {
         var api: [UInt8] = []
         for word in [0xaa, unpopulatedAndAsync, 0] { api.append(integer: word) }
         guard (try? Kernel.withBytes(&api) { address throws(Errno) in try Kernel.call(.ioctl, made, ioAPI, address) }) != nil,
-            let map = try? FileDescriptor.open(FilePath("/proc/self/pagemap"), .readOnly, options: .closeOnExec)
+            let map = try? FileDescriptor.openPageMap()
         else { return nil }
         defer { try? map.close() }
         let pageMap = DescriptorCalls.duplicate(map.rawValue, above: floor)
@@ -53,8 +53,13 @@ struct ArmedTracker {
     /// For the restorer, when every mapping is in its place: mremap would take the registration away. None of it may fail the
     /// restart: memory that is not registered counts as written.
     func operations(_ memory: ProgramMemory, block: inout RestartBlock) -> [Operation] {
+        let placed = memory.holders.filter { !$0.waits }.map { ($0.mapping, $0.isView) }
+        return operations(placed + memory.direct.map { ($0, false) }, block: &block)
+    }
+
+    func operations(_ mappings: [(mapping: Mapping, isView: Bool)], block: inout RestartBlock) -> [Operation] {
         var operations: [Operation] = []
-        for (mapping, isView) in memory.holders.map({ ($0.mapping, $0.isView) }) + memory.direct.map({ ($0, false) }) {
+        for (mapping, isView) in mappings {
             guard ArmedTracker.tracks(mapping) else { continue }
             let registration = block.place(words: [mapping.start, mapping.byteCount, 2, 0])
             operations.append(call(number, ArmedTracker.ioRegister, registration))
@@ -80,6 +85,12 @@ struct ArmedTracker {
         case .anonymous, .heap, .stack, .file: true
         default: false
         }
+    }
+}
+
+extension FileDescriptor {
+    static func openPageMap() throws(Errno) -> FileDescriptor {
+        do { return try open(FilePath("/proc/self/pagemap"), .readOnly, options: .closeOnExec) } catch { throw error as? Errno ?? .ioError }
     }
 }
 

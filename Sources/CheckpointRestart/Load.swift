@@ -10,7 +10,7 @@ import SystemPackage
 struct Load {
     private let chain: ImageChain
     private var units: [LoadUnit] = []
-    private var parts: [LoadUnit.Part] = []
+    private(set) var parts: [LoadUnit.Part] = []
     private typealias Wanted = (piece: Int, holder: Int)
     /// Pieces that are to be read, of each image, ascending, with their place-holders.
     private var wanted: [[Wanted]]
@@ -154,17 +154,33 @@ struct Load {
         return denseByteCount >= holder.mapping.byteCount / 4 * 3 ? blocks : []
     }
 
+    /// Units that may be read at once, behind those of the stages before.
+    struct Stage {
+        /// Mappings that get huge pages first.
+        var advice: [AddressRange] = []
+        var units: [LoadUnit]
+    }
+
     /// Order: what is sparse before the advice, because the first touch after it fills 2 MiB; in each part whole runs that are
     /// partly old first, those of the oldest image before all, and then the rest, of which no two units write the same page.
-    mutating func run() throws(RestartFailure) {
+    mutating func stages() -> [Stage] {
         for image in wanted.indices.reversed() { makeUnits(of: image) }
+        var stages: [Stage] = []
         for isDense in [false, true] {
-            if isDense { for range in huge { try? Kernel.advise(range, .huge) } }
-            let phase = units.filter { $0.isDense == isDense }
-            let old = phase.filter(\.isPartlyOld)
-            for image in chain.images.indices.reversed() where !old.isEmpty { try perform(old.filter { $0.image == image }) }
+            if isDense { stages.append(Stage(advice: huge, units: [])) }
+            let part = units.filter { $0.isDense == isDense }
+            let old = part.filter(\.isPartlyOld)
+            for image in chain.images.indices.reversed() where !old.isEmpty { stages.append(Stage(units: old.filter { $0.image == image })) }
             // In the order of the files: an increment has its pages one behind the other there.
-            try perform(phase.filter { !$0.isPartlyOld }.sorted { ($1.image, $0.fileOffset) < ($0.image, $1.fileOffset) })
+            stages.append(Stage(units: part.filter { !$0.isPartlyOld }.sorted { ($1.image, $0.fileOffset) < ($0.image, $1.fileOffset) }))
+        }
+        return stages
+    }
+
+    mutating func run() throws(RestartFailure) {
+        for stage in stages() {
+            for range in stage.advice { try? Kernel.advise(range, .huge) }
+            try perform(stage.units)
         }
     }
 

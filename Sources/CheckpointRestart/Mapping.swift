@@ -16,9 +16,11 @@ struct PlaceHolder {
     let mapping: Mapping
     let staged: AddressRange
     let source: Source
+    /// Its content is loaded while the program runs (`Loading`).
+    var waits = false
 
-    /// Where an address of the program is now.
-    func place(of address: UInt64) -> UInt64 { staged.start + (address - mapping.start) }
+    /// Where an address of the program is now. Of no meaning outside the mapping: an older image's run may begin before it.
+    func place(of address: UInt64) -> UInt64 { staged.start &+ (address &- mapping.start) }
 }
 
 /// The memory of the program while it is put together.
@@ -29,12 +31,15 @@ struct ProgramMemory {
     /// Mappings without content that are too big for a place-holder: made by the restorer where they belong.
     private(set) var direct: [Mapping] = []
     private(set) var stagingEnd: UInt64
+    /// What is to be written where the content is loaded later.
+    let late = LateWrites()
 
     /// An empty mapping above this size is made in its place by the restorer: no hole would be big enough for some.
     static let directByteCount: UInt64 = 64 << 30
 
     /// Decides where each mapping is put together, from `staging` on. Maps nothing yet.
-    init(chain: ImageChain, staging: UInt64) {
+    /// `waits`: whether the content of a mapping is loaded later.
+    init(chain: ImageChain, staging: UInt64, waits: (Mapping) -> Bool) {
         self.chain = chain
         stagingEnd = staging
         for mapping in chain.newest.mappings where ProgramMemory.isRestored(mapping) {
@@ -45,7 +50,8 @@ struct ProgramMemory {
             }
             let start = ProgramMemory.placeAfter(stagingEnd, for: mapping)
             holders.append(PlaceHolder(
-                mapping: mapping, staged: AddressRange(start: start, end: start + mapping.byteCount), source: source))
+                mapping: mapping, staged: AddressRange(start: start, end: start + mapping.byteCount), source: source,
+                waits: source == .memory && waits(mapping)))
             stagingEnd = start + mapping.byteCount
         }
     }
@@ -111,8 +117,10 @@ struct ProgramMemory {
         while content.count < count {
             let next = address + UInt64(content.count)
             guard let holder = holder(of: next) else { return nil }
-            let part = min(UInt64(count - content.count), holder.mapping.end - next)
-            content.append(contentsOf: Kernel.bytes(at: holder.place(of: next), count: Int(part)))
+            let part = Int(min(UInt64(count - content.count), holder.mapping.end - next))
+            guard let bytes = holder.waits ? ImageMemory(chain).read(next, byteCount: part) : Kernel.bytes(at: holder.place(of: next), count: part)
+            else { return nil }
+            content.append(contentsOf: bytes)
         }
         return content
     }
@@ -123,8 +131,8 @@ struct ProgramMemory {
         while done < bytes.count {
             let next = address + UInt64(done)
             guard let holder = holder(of: next), holder.source == .memory else { return false }
-            let part = min(bytes.count - done, Int(holder.mapping.end - next))
-            Kernel.write(Array(bytes[done..<(done + part)]), at: holder.place(of: next))
+            let part = min(bytes.count - done, Int(holder.mapping.end - next)), written = Array(bytes[done..<(done + part)])
+            if holder.waits { late.add(written, at: next) } else { Kernel.write(written, at: holder.place(of: next)) }
             done += part
         }
         return true
@@ -132,8 +140,9 @@ struct ProgramMemory {
 
     // MARK: - For the restorer
 
+    /// Of everything but what is loaded later.
     func moves() -> [Operation] {
-        holders.map { .move(CKPT_RESTART_STEP_MOVE, from: $0.staged, to: $0.mapping.start) }
+        holders.filter { !$0.waits }.map { .move(CKPT_RESTART_STEP_MOVE, from: $0.staged, to: $0.mapping.start) }
             + direct.map {
                 Operation(CKPT_RESTART_STEP_MAP, .mmap,
                     [$0.start, $0.byteCount, UInt64($0.protection.rawValue),
@@ -147,5 +156,20 @@ struct ProgramMemory {
         if mapping.flags.contains(.growsDown) || mapping.kind == .stack { flags |= Memory.growsDown }
         if mapping.kind == .arena || (mapping.protection.isEmpty && mapping.kind != .sharedAnonymous) { flags |= Memory.noReserve }
         return flags
+    }
+}
+
+/// Writes to memory that is not there before the restorer.
+final class LateWrites {
+    private(set) var operations: [Operation] = []
+
+    func add(_ bytes: [UInt8], at address: UInt64) {
+        // Whole words; the program's own structures are aligned to 4.
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.count - done >= 8 ? 8 : 4
+            operations.append(.poke(count == 8 ? bytes.word64(at: done) : UInt64(bytes.word32(at: done)), byteCount: count, at: address + UInt64(done)))
+            done += count
+        }
     }
 }

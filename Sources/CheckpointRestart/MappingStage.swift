@@ -5,18 +5,20 @@ import SystemPackage
 
 /// Putting the memory together: place-holders, content, protection.
 extension ProgramMemory {
-    /// Maps the place-holders and brings their content in, each page run checked.
-    func stage() throws(RestartFailure) {
-        var load = Load(chain: chain)
+    /// Maps the place-holders and brings their content in, each page run checked; returns what is to be loaded later.
+    func stage() throws(RestartFailure) -> Load {
+        var load = Load(chain: chain), later = Load(chain: chain)
         for holder in holders {
             switch holder.source {
             case .view(let image, let fileOffset):
                 if try mapView(holder, of: image, fileOffset: fileOffset) { load.check(holder, in: image) } else { try mapMemory(holder, &load) }
+            case .memory where holder.waits: try mapMemory(holder, &later)
             case .memory: try mapMemory(holder, &load)
             case .beacon: try mapBeacon(holder)
             }
         }
         try load.run()
+        return later
     }
 
     /// False when the file can not be mapped there (a file system without execution): then it is read.

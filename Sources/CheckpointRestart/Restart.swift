@@ -14,9 +14,6 @@ package enum Restart {
         let choice = try ImageChoice.open(path, at: options.at)
         try judge(choice.image, options)
         try RestartContext.check(options: options, headPath: choice.headPath)
-        if options.load == .lazy && !options.isQuiet {
-            StandardError.write("ckpt-restart: \(path): memory is loaded eagerly: this version has no lazy loading\n")
-        }
         let identity = try Identity.enter(chain: choice.chain, options: options)
         let descriptors = try Descriptors.restore(image: choice.image, options: options, reserved: choice.image.descriptor)
         try become(choice, options, identity, descriptors, named: path, started: started)
@@ -43,11 +40,12 @@ package enum Restart {
         started: UInt64
     ) throws(RestartFailure) -> Never {
         let image = choice.image, descriptor = descriptors.image
-        let status = try StatusFile.begin(
-            options: options, identity: UInt32(identity.mode), image: image.ident.name, above: descriptor)
         let host = try HostMapping.all()
         let vdso = try Vdso(image: image, host: host, options: options)
-        let limit = RestartBlock.byteCountLimit(threads: image.threads.count, operations: 4 * image.mappings.count + 128)
+        var obstacle = options.load == .lazy ? Loading.obstacle(choice.chain) : nil
+        let isLazy = options.load == .lazy && obstacle == nil
+        let limit = RestartBlock.byteCountLimit(
+            threads: image.threads.count, operations: 4 * image.mappings.count + 128 + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
         let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
         guard let hole = placement.hole(byteCount: limit + ProgramMemory.stagingByteCount(of: image)) else {
             throw RestartFailure(kind: .unsupported, what: "the program leaves no room in its address space for the restart",
@@ -55,18 +53,22 @@ package enum Restart {
         }
         var block = RestartBlock(start: hole)
         let tracker = ArmedTracker.make(for: image, above: descriptor)
-        let memory = ProgramMemory(chain: choice.chain, staging: hole + limit)
-        try memory.stage()
+        let memory = ProgramMemory(chain: choice.chain, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain) }
+        let loading = memory.holders.contains(where: \.waits) ? try Loading(memory: memory, newest: descriptor) : nil
+        if isLazy && loading == nil { obstacle = "so little of it can wait that it is sooner read" }
+        let status = try StatusFile.begin(
+            options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy, above: descriptor)
+        var later = try memory.stage()
 
         let parking = RestartBlock.parking(start: hole, limit: limit)
         let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity)
         let layout = try Layout.operation(image: image, block: &block)
         let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
-            + memory.moves() + vdso.place(from: parking) + [layout] + Signals.actions(image: image, block: &block)
-            + (tracker?.operations(memory, block: &block) ?? [])
+            + memory.moves() + (loading?.operations() ?? []) + vdso.place(from: parking) + [layout]
+            + Signals.actions(image: image, block: &block) + (loading == nil ? [] : Loading.holds(&block)) + (tracker?.operations(memory, block: &block) ?? [])
         let timer = try IntervalTimer(image: image, memory: memory)
-        let kept = [descriptor, status, tracker?.pageMap ?? -1]
+        let kept = [descriptor, status, tracker?.pageMap ?? -1] + (loading?.descriptors.filter { $0 != descriptor } ?? [])
         let after = kept.filter { $0 >= 0 }.map {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
         } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
@@ -79,17 +81,19 @@ package enum Restart {
         try memory.protect()
         var content = RestartBlock.Content()
         content.before = before
-        content.after = after
+        content.after = memory.late.operations + after
         content.threads = threads
         content.message = "ckpt-restart: \(name): unsupported: "
         content.remedy = "); the image is unchanged, see ckpt check\n"
         content.status = StatusFile.failurePrefix
         content.statusDescriptor = status
+        content.loading = loading?.plan(memory, &later, tracker, named: name, keeping: kept + [tracker?.number ?? -1], block: &block)
         do throws(Errno) { try block.finish(content) } catch {
             throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
         }
         try spawn(block, threads)
         // Said only now: before, a failure is the one line.
+        if let obstacle, !options.isQuiet { StandardError.write("ckpt-restart: \(name): note: memory is loaded eagerly: \(obstacle)\n") }
         if let remark = identity.remark, identity.mode == 2, !options.isQuiet {
             StandardError.write("ckpt-restart: \(name): note: \(remark)\n")
         }

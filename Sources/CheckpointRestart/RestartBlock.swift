@@ -30,7 +30,14 @@ package struct Operation {
 
     /// Writes the caller's own thread id.
     package static func placeThreadId(at address: UInt64, flags: UInt32 = 0) -> Operation {
-        var operation = Operation(CKPT_RESTART_STEP_PLACE_ID, .gettid, [address, 0, 4, UInt64(flags)], substitute: 1 << 1)
+        var operation = poke(0, byteCount: 4, at: address, flags: flags)
+        operation.substitute = 1 << 1
+        return operation
+    }
+
+    /// Writes a word.
+    static func poke(_ value: UInt64, byteCount: Int, at address: UInt64, flags: UInt32 = 0) -> Operation {
+        var operation = Operation(CKPT_RESTART_STEP_PLACE_ID, .gettid, [address, value, UInt64(byteCount), UInt64(flags)])
         operation.number = 0xffff_ffff
         return operation
     }
@@ -95,7 +102,20 @@ package struct RestartBlock {
         package var threads: [PlannedThread] = []
         package var message = "", remedy = "", status = ""
         package var statusDescriptor: Int32 = -1
+        var loading: LoadingContent?
         package init() {}
+    }
+
+    /// Of struct ckpt_loading.
+    struct LoadingContent {
+        var begin: [Operation] = [], moves: [Operation] = [], track: [Operation] = [], finish: [Operation] = []
+        /// struct ckpt_load_unit, struct ckpt_load_range.
+        var units: [UInt8] = [], ranges: [UInt8] = []
+        var unitCount = 0, rangeCount = 0, frontCount = 0
+        var lines: [[UInt8]] = []
+        var pageMap: Int32 = -1
+        var loaderCount: UInt32 = 1
+        var dirtyRoom: UInt64 = 0, stackByteCount: UInt64 = 0
     }
 
     /// How many bytes a block for so many threads and operations needs at most, parking place included.
@@ -116,6 +136,7 @@ package struct RestartBlock {
         let message = place(Array(content.message.utf8)), remedy = place(Array(content.remedy.utf8))
         let status = place(Array(content.status.utf8))
         let threadOperations = content.threads.map { place($0.operations) }
+        let loading = content.loading.map { place($0) }
         let threadsAddress = dataStart + UInt64((data.count + 7) & ~7)
         let stackByteCount: UInt64 = 4096
         let stacks = start + RestartBlock.wholePages(
@@ -129,9 +150,12 @@ package struct RestartBlock {
             threads.append(integer: stackByteCount)
             threads.append(integer: threadOperations[index])
             threads.append(integer: UInt64(thread.operations.count))
+            threads.append(integer: UInt64(0))                      // mask
+            threads.append(integer: UInt64(0))                      // own_tid, is_released
         }
         _ = place(threads)
-        let end = stacks + UInt64(content.threads.count) * stackByteCount
+        var end = stacks + UInt64(content.threads.count) * stackByteCount
+        if let loading, let content = content.loading { end = finish(loading, content, from: end) }
 
         var header: [UInt8] = []
         header.append(integer: UInt32(CKPT_RESTART_PLAN_VERSION))
@@ -153,8 +177,9 @@ package struct RestartBlock {
         header.append(integer: Int32(0))                            // spawn_failed
         header.append(integer: UInt32(0))                           // phase
         header.append(integer: UInt32(0))                           // arrived
-        header.append(integer: UInt32(content.threads.count))       // present
+        header.append(integer: UInt32(content.threads.count + (loading == nil ? 0 : 1)))  // present: the loader is the last
         header.append(integer: UInt32(0))                           // failed
+        header.append(integer: loading ?? 0)
 
         try Kernel.map(at: start, byteCount: end - start, protection: Memory.read | Memory.write,
             flags: Memory.isPrivate | Memory.anonymous)
@@ -162,6 +187,41 @@ package struct RestartBlock {
         Kernel.write(header + data, at: plan)
         try Kernel.protect(code, Memory.read | 4)
         whole = AddressRange(start: start, end: end)
+    }
+
+    /// The memory that the loaders need and that has no content yet.
+    private mutating func finish(_ loading: UInt64, _ content: LoadingContent, from start: UInt64) -> UInt64 {
+        func set<Value>(_ field: PartialKeyPath<ckpt_loading>, _ value: Value) where Value: FixedWidthInteger {
+            var bytes: [UInt8] = []
+            bytes.append(integer: value)
+            let offset = Int(loading - dataStart) + (MemoryLayout<ckpt_loading>.offset(of: field) ?? 0)
+            data.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+        }
+        let bounceByteCount = UInt64(CKPT_RUN_PAGES_MAX) * Memory.pageByteCount
+        var end = start
+        set(\ckpt_loading.stacks, end)
+        end += UInt64(content.loaderCount + 1) * content.stackByteCount
+        set(\ckpt_loading.bounce, end)
+        end += UInt64(content.loaderCount) * bounceByteCount
+        set(\ckpt_loading.dirty, end)
+        return RestartBlock.wholePages(end + 8 * content.dirtyRoom)
+    }
+
+    private mutating func place(_ content: LoadingContent) -> UInt64 {
+        var bytes: [UInt8] = []
+        for (address, count) in [
+            (place(content.begin), content.begin.count), (place(content.units), content.unitCount), (place(content.ranges), content.rangeCount),
+            (place(content.moves), content.moves.count), (place(content.track), content.track.count), (place(content.finish), content.finish.count),
+        ] {
+            bytes.append(integer: address)
+            bytes.append(integer: UInt64(count))
+        }
+        bytes.append(integer: UInt64(content.frontCount))
+        for word in [0, content.dirtyRoom, 0, 0, content.stackByteCount, 0, place(Array(content.lines.joined()))] { bytes.append(integer: word) }
+        bytes.append(integer: content.pageMap)
+        bytes.append(integer: content.loaderCount)
+        bytes.append(contentsOf: repeatElement(0, count: MemoryLayout<ckpt_loading>.size - bytes.count))
+        return place(bytes)
     }
 
     /// Everything of the block but the parking place, once it is finished.

@@ -7,10 +7,10 @@ enum Signals {
     static let uncatchable: Set<Int32> = [9, 19]
 
     /// Every action, those that the image does not name as the default.
-    static func actions(image: Image, block: inout RestartBlock) -> [Operation] {
+    static func actions(image: Image, only wanted: Set<Int32>? = nil, block: inout RestartBlock) -> [Operation] {
         let byNumber = Dictionary(image.signalActions.map { ($0.number, $0) }) { first, _ in first }
         return (1...64).compactMap { (number: Int32) -> Operation? in
-            if uncatchable.contains(number) { return nil }
+            if uncatchable.contains(number) || wanted?.contains(number) == false { return nil }
             let action = byNumber[number] ?? SignalAction()
             var bytes: [UInt8] = []
             for word in [action.handler, action.flags, action.restorer, action.mask] { bytes.append(integer: word) }

@@ -54,7 +54,7 @@ enum Host {
             _ = try chain(run, length: length, seed: seed)
             let verified = try run.ckpt("verify", run.image)
             #expect(verified.ending == .exited(0) && verified.output.contains("in a chain of \(length + 1) files"), "seed \(seed): \(verified)")
-            try run.restart()
+            try run.restart(length == 2 ? ["--load", "lazy"] : [])
             try run.waitUntilAlive()
             try expectTheSame(run, "seed \(seed)")
         }

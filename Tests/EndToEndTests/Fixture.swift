@@ -56,13 +56,15 @@ struct Flavour: Sendable, Hashable, CustomStringConvertible {
     enum Trigger: String, Sendable, CaseIterable { case signal, save }
     /// CKPT_TRACKER of the program.
     enum Tracker: String, Sendable, CaseIterable { case auto, mprotect }
+    enum Load: String, Sendable, CaseIterable { case eager, lazy }
     var user = User.nobody
     var identity = Identity.auto
     var restarts = 1
     var trigger = Trigger.signal
     var tracker = Tracker.auto
+    var load = Load.eager
 
-    var description: String { "\(user), ids \(identity), tracker \(tracker), restarted \(restarts)×, by \(trigger)" }
+    var description: String { "\(user), ids \(identity), tracker \(tracker), restarted \(restarts)×, loaded \(load), by \(trigger)" }
 }
 
 /// A fixture in a flavour: one row of the end-to-end table.
@@ -80,7 +82,9 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
                     for restarts in [1, 2, 5] {
                         for trigger in Flavour.Trigger.allCases {
                             for tracker in Flavour.Tracker.allCases {
-                                rows.append(Row(fixture: fixture, flavour: Flavour(user: user, identity: identity, restarts: restarts, trigger: trigger, tracker: tracker)))
+                                for load in Flavour.Load.allCases {
+                                    rows.append(Row(fixture: fixture, flavour: Flavour(user: user, identity: identity, restarts: restarts, trigger: trigger, tracker: tracker, load: load)))
+                                }
                             }
                         }
                     }
@@ -95,14 +99,14 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
         var rows: [Row] = []
         let other: Flavour.User = Flavour.User.available.first!
         for (index, fixture) in Fixture.all.enumerated() {
-            rows.append(Row(fixture: fixture, flavour: Flavour(restarts: index % 5 == 0 ? 5 : 2, trigger: index % 2 == 0 ? .signal : .save)))
+            rows.append(Row(fixture: fixture, flavour: Flavour(restarts: index % 5 == 0 ? 5 : 2, trigger: index % 2 == 0 ? .signal : .save, load: .lazy)))
             rows.append(Row(fixture: fixture, flavour: Flavour(user: other, identity: index % 2 == 0 ? .keep : .auto, restarts: index % 3 == 0 ? 2 : 1, trigger: index % 2 == 0 ? .save : .signal, tracker: .mprotect)))
-            rows.append(Row(fixture: fixture, flavour: Flavour(user: index % 2 == 0 ? .nobody : other, identity: .new, restarts: index % 3 == 1 ? 2 : 1, tracker: index % 4 < 2 ? .auto : .mprotect)))
+            rows.append(Row(fixture: fixture, flavour: Flavour(user: index % 2 == 0 ? .nobody : other, identity: .new, restarts: index % 3 == 1 ? 2 : 1, tracker: index % 4 < 2 ? .auto : .mprotect, load: index % 4 == 1 ? .lazy : .eager)))
         }
         return rows
     }
 
-    /// One row for each fixture, in another flavour every turn; after 72 turns all have been there (36 without root).
+    /// One row for each fixture, in another flavour every turn; after 144 turns all have been there (72 without root).
     static func turn(_ number: Int) -> [Row] {
         var rows: [Row] = []
         for (index, fixture) in Fixture.all.enumerated() {

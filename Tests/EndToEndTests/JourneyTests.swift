@@ -10,7 +10,7 @@ import Testing
         let reference = try Reference.of(fixture, as: flavour.user)
         let run = try Run(fixture, as: flavour.user)
         run.environment["CKPT_TRACKER"] = flavour.tracker.rawValue
-        let options = flavour.identity == .auto ? [] : ["--identity", flavour.identity.rawValue]
+        let options = (flavour.identity == .auto ? [] : ["--identity", flavour.identity.rawValue]) + (flavour.load == .eager ? [] : ["--load", "lazy"])
         try run.explain {
             try run.start()
             for turn in 1 ... flavour.restarts {

@@ -181,6 +181,19 @@ import Testing
         }
     }
 
+    @Test func `much memory that is included again is in the next increment`() throws {
+        let run = try Run(Fixture("exclusion_large"), as: .nobody)
+        try run.explain {
+            try run.start()
+            try run.checkpoint(.save)
+            try run.kill()
+            try run.restart()
+            try run.waitUntilAlive()
+            #expect(try run.release() == .exited(0) && run.facts == "checkpoints: 1 1\nthe memory: kept\n", "\(run.story)")
+            run.finish()
+        }
+    }
+
     @Test(arguments: [1, 2]) func `dead memory is in no image and zero after a restart, to the byte`(restarts: Int) throws {
         let run = try Run(Fixture("exclusion"), as: .nobody)
         try run.explain {

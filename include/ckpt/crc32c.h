@@ -7,8 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef CKPT_CRC32C_FUNCTION // the restorer has its own, in its section
+#define CKPT_CRC32C_FUNCTION static inline __attribute__((target("sse4.2")))
+#endif
+
 // Product of two polynomials modulo the Castagnoli polynomial, bit-reflected (x^0 is the highest bit).
-static inline uint32_t ckpt_crc32c_multiply(uint32_t a, uint32_t b) {
+CKPT_CRC32C_FUNCTION uint32_t ckpt_crc32c_multiply(uint32_t a, uint32_t b) {
     uint32_t product = 0;
     for (int bit = 31; bit >= 0; bit--) {
         product ^= b & (0u - ((a >> bit) & 1u));
@@ -21,8 +25,7 @@ typedef uint64_t __attribute__((may_alias, aligned(1))) ckpt_unaligned_u64;
 #define CKPT_CRC32C_LOAD(p) (*(const ckpt_unaligned_u64 *)(p))
 
 // Three streams of `stream` bytes each; shift_one and shift_two are x^(8 stream) and x^(16 stream).
-__attribute__((target("sse4.2")))
-static inline uint64_t ckpt_crc32c_three(uint64_t crc, const uint8_t *p, size_t stream, uint32_t shift_one, uint32_t shift_two) {
+CKPT_CRC32C_FUNCTION uint64_t ckpt_crc32c_three(uint64_t crc, const uint8_t *p, size_t stream, uint32_t shift_one, uint32_t shift_two) {
     uint64_t first = crc, second = 0, third = 0;
     for (size_t i = 0; i < stream; i += 8) {
         first = __builtin_ia32_crc32di(first, CKPT_CRC32C_LOAD(p + i));
@@ -33,8 +36,7 @@ static inline uint64_t ckpt_crc32c_three(uint64_t crc, const uint8_t *p, size_t 
 }
 
 // CRC32C of the bytes so far is `crc` (0 for none); returns that of these bytes appended.
-__attribute__((target("sse4.2")))
-static inline uint32_t ckpt_crc32c(uint32_t crc, const void *bytes, size_t byte_count) {
+CKPT_CRC32C_FUNCTION uint32_t ckpt_crc32c(uint32_t crc, const void *bytes, size_t byte_count) {
     const uint8_t *p = (const uint8_t *)bytes;
     uint64_t state = crc ^ 0xffffffffu;
     for (; byte_count >= 3 * 8192; p += 3 * 8192, byte_count -= 3 * 8192)

@@ -14,7 +14,7 @@
 
 #include "image.h"
 
-#define CKPT_RESTART_PLAN_VERSION 1u
+#define CKPT_RESTART_PLAN_VERSION 2u
 #define CKPT_RESTART_STATUS 126     // exit status after the point of no return
 #define CKPT_RESTART_STACK_BYTES 4096u
 
@@ -40,7 +40,10 @@
     X(WAIT, "waiting for the threads") \
     X(CLOSE, "closing the restarter's descriptors") \
     X(PLACE_ID, "writing a thread id") \
-    X(TIMER, "starting the timer of the periodic checkpoint")
+    X(TIMER, "starting the timer of the periodic checkpoint") \
+    X(VIEW, "mapping memory from the image") \
+    X(LOADER, "starting the loader") \
+    X(HOLD, "holding a thread's system calls until memory is loaded")
 enum ckpt_restart_step {
 #define X(name, text) CKPT_RESTART_STEP_##name,
     CKPT_RESTART_STEP_LIST(X)
@@ -76,7 +79,56 @@ struct ckpt_restart_thread {
     uint64_t stack_start, stack_byte_count;
     uint64_t operations;        // address of its first operation: in this thread, when memory is the program's
     uint64_t operation_count;
+    // State of a loading phase.
+    uint64_t mask;              // what the program had blocked
+    int32_t own_tid;            // that it has got
+    uint32_t is_released;
 };
+
+// The loading phase (`--load lazy`): the program computes on private mappings of the image, its *front*, and no thread gets
+// into a system call, while loaders read its memory into place-holders. Then the threads are held, what they have written is
+// copied over, and the place-holders take the place of the front. loading.h says how.
+struct ckpt_load_unit {
+    uint64_t staged;            // where the pages are read to; CKPT_LOAD_PARTS: nowhere, CKPT_LOAD_HUGE: what is advised
+    uint64_t byte_count, file_offset;
+    uint64_t parts, part_count; // struct ckpt_load_part
+    uint64_t after;             // how many units must be done before it begins
+    int32_t descriptor;
+    uint32_t crc;
+    uint32_t kind;              // enum ckpt_load_kind
+    uint32_t reserved;
+};
+enum ckpt_load_kind {
+    CKPT_LOAD_RUN = 0,          // a page run, read where it belongs
+    CKPT_LOAD_PARTS = 1,        // a page run of which only parts are still the program's
+    CKPT_LOAD_HUGE = 2,         // MADV_HUGEPAGE
+    CKPT_LOAD_FRONT = 3,        // into the front, before the program runs; parts: struct iovec
+};
+struct ckpt_load_part { uint64_t offset, staged, byte_count; };
+struct ckpt_load_range { uint64_t start, end, staged; };    // of a front, and its place-holder
+struct ckpt_loading {
+    uint64_t begin, begin_count;            // operations of the loader: closing what it does not need
+    uint64_t units, unit_count;
+    uint64_t ranges, range_count;
+    uint64_t moves, move_count;             // operations of the loader when all is loaded and every thread held
+    uint64_t track, track_count;            // then, unless the program has written more pages than `dirty` has room for
+    uint64_t finish, finish_count;          // and at last: the program's signal actions
+    uint64_t front_count;                   // of the units: those that the program waits for
+    uint64_t dirty, dirty_room, dirty_count;        // pages that the program has written: they must not be clean
+    uint64_t stacks, stack_byte_count;      // one for each loader and one for the process that makes the first
+    uint64_t bounce;                        // CKPT_RUN_PAGES_MAX pages for each loader
+    uint64_t lines;                         // two of CKPT_RESTART_LINE_BYTES, zero-terminated, for each failure: what is said, and the status file's
+    int32_t page_map;                       // /proc/self/pagemap
+    uint32_t loader_count;                  // at most CKPT_LOADERS_MAX
+    // State. Futexes but for the process ids.
+    int32_t program, loader;
+    uint32_t next, done;                    // units
+    uint32_t begun, held, left;             // threads
+    uint32_t is_over, is_lost;
+    uint32_t failed;                        // 1 + the index of a failure
+};
+#define CKPT_LOADERS_MAX 8u
+#define CKPT_RESTART_LINE_BYTES 4352u
 
 struct ckpt_restart_plan {
     uint32_t version, byte_count;       // CKPT_RESTART_PLAN_VERSION, sizeof(struct ckpt_restart_plan)
@@ -95,9 +147,12 @@ struct ckpt_restart_plan {
     uint32_t arrived;                   // threads that have done their operations
     uint32_t present;                   // threads that have not left
     uint32_t failed;                    // 1: a failure is being told
+    uint64_t loading;                   // struct ckpt_loading; 0: all memory is loaded
 };
 
 CKPT_ASSERT_SIZE(ckpt_restart_operation, 72);
-CKPT_ASSERT_SIZE(ckpt_restart_thread, 48);
-CKPT_ASSERT_SIZE(ckpt_restart_plan, 152);
+CKPT_ASSERT_SIZE(ckpt_restart_thread, 64);
+CKPT_ASSERT_SIZE(ckpt_load_unit, 64);
+CKPT_ASSERT_SIZE(ckpt_loading, 208);
+CKPT_ASSERT_SIZE(ckpt_restart_plan, 160);
 #endif

@@ -9,6 +9,10 @@
 uint64_t ckpt_restorer_code_start(void);
 uint64_t ckpt_restorer_code_byte_count(void);
 
+// With `code` the address of the copy: the handler of a loading phase, and its way back.
+uint64_t ckpt_restorer_hold(uint64_t code);
+uint64_t ckpt_restorer_hold_return(uint64_t code);
+
 // With `code` the address of the copy. Makes all threads but the leader; they wait inside the block. 0 or a negative errno,
 // and then plan->spawn_failed tells which one.
 int64_t ckpt_restorer_spawn(uint64_t code, uint64_t plan);

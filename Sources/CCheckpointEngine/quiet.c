@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Waits for a moment in which the program writes little: between two bursts there is time for a round and the freeze.
+// Signal time: safe. Runs in the scribe while the program runs; looks at /proc, touches nothing.
+//
+// Kernel: each page that is written for the first time since it was protected is a minor fault, with both trackers;
+// /proc/PID/stat has their number, of all threads together, in its tenth field (proc_pid_stat(5)).
+#include "engine.h"
+
+#define LOOK_NS 1000000u
+#define LOOKS_MAX 250u      // two bursts of a program that writes each 100 ms
+#define LOOKS_QUIET 2u      // one after the other: a program that waits for a processor is quiet too, but not for long
+#define FAULTS_QUIET 32u    // in one look
+
+static uint64_t faults(struct ckpt_checkpoint *c) {
+    char text[512];
+    uint64_t number = 0;
+    if (ckpt_read_text(c->proc, "stat", text, sizeof text) <= 0) return 0;
+    const char *at = text + ckpt_length(text);
+    while (at > text && *at != ')') at--; // the name may hold anything
+    for (int field = 2; *at && field < 10; at++) if (*at == ' ') field++;
+    ckpt_number(at, 10, &number);
+    return number;
+}
+
+int ckpt_await_quiet(struct ckpt_checkpoint *c) {
+    uint64_t before = faults(c);
+    uint32_t quiet = 0;
+    for (uint32_t look = 0; before && look < LOOKS_MAX && quiet < LOOKS_QUIET; look++) {
+        ckpt_sleep(LOOK_NS);
+        uint64_t now = faults(c);
+        quiet = now - before <= FAULTS_QUIET ? quiet + 1 : 0;
+        before = now;
+    }
+    return quiet == LOOKS_QUIET;
+}
