@@ -258,6 +258,7 @@ int ckpt_has_requests_in_flight(struct ckpt_checkpoint *c);
 int ckpt_precopy(struct ckpt_checkpoint *c);
 // quiet.c: until the program writes little, or for a quarter of a second; whether it does.
 int ckpt_await_quiet(struct ckpt_checkpoint *c);
+uint64_t ckpt_faults(struct ckpt_checkpoint *c); // minor faults of the program: pages that it wrote for the first time, and others
 int ckpt_is_doubted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 // populated.c
 // populated.c: of an anonymous mapping that was tracked before; `first_span`: the first of its spans

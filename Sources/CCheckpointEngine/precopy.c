@@ -3,11 +3,14 @@
 // Signal time: safe. Runs in the scribe; whatever the program does to its memory meanwhile is found by the next scan, and by
 // the last one in the freeze.
 //
+// Rounds end when the freeze will find what fits into the budget. Between two of them the program may come to rest (quiet.c).
+//
 // The first round goes to the file. Later ones go to the arena: a page that is written again and again is copied there at the
 // speed of memory, and written to the file once, after the thaw.
 #include "engine.h"
 
 #define ROUNDS_MAX 12u
+#define BURSTS_MAX 4u
 #define COPY_BYTES_PER_US 2000u         // in the freeze; cautious: 2 GB/s
 #define FIXED_NS 1500000u               // of the budget: parking and the kernel state
 
@@ -127,6 +130,7 @@ static void warm(struct ckpt_checkpoint *c) {
 int ckpt_precopy(struct ckpt_checkpoint *c) {
     uint64_t budget = ckpt_budget_pages();
     int64_t before = 0;
+    uint32_t burst_count = 0;
     int restless = 0;
     // Order: the base is forgotten before anything is protected for another image (T3).
     ckpt_state.base = 0;
@@ -137,17 +141,23 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
         if (error < 0) return error;
     }
     for (uint32_t round = 1; round <= ROUNDS_MAX && !ckpt_state.direct_io; round++) {
+        uint64_t faults = ckpt_faults(c);
         int64_t copied = copy_round(c, round == 1);
         if (copied < 0) return (int)copied;
         c->report.round_count = round;
         // Order: a page that is copied again goes to its old place, so what is queued for that place is written before.
         int error = ckpt_output_flush(c);
         if (error < 0) return error;
-        if ((uint64_t)copied <= budget) break;
-        // A round that brought little: the program writes as fast as it is copied.
-        if (round > 2 && restless && copied > before - before / 8) break;
+        if ((uint64_t)copied <= budget) {
+            warm(c);
+            // What was written since the round began is what the freeze will find.
+            if (ckpt_faults(c) - faults <= budget) break;
+        } else if (round > 2 && copied > before - before / 8) {
+            // A round that brought little: the program writes as fast as it is copied. But one that writes in bursts is copied
+            // between two of them, and frozen before the next.
+            if (restless || copied > CKPT_HOT_PAGES || ++burst_count > BURSTS_MAX) break;
+        }
         before = copied;
-        // A program that writes in bursts is copied between two of them, and frozen before the next.
         if (!restless) restless = !ckpt_await_quiet(c);
     }
     ckpt_state.tracks_exclusions = 1;

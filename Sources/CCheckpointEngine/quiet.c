@@ -11,7 +11,7 @@
 #define LOOKS_QUIET 2u      // one after the other: a program that waits for a processor is quiet too, but not for long
 #define FAULTS_QUIET 32u    // in one look
 
-static uint64_t faults(struct ckpt_checkpoint *c) {
+uint64_t ckpt_faults(struct ckpt_checkpoint *c) {
     char text[512];
     uint64_t number = 0;
     if (ckpt_read_text(c->proc, "stat", text, sizeof text) <= 0) return 0;
@@ -23,11 +23,11 @@ static uint64_t faults(struct ckpt_checkpoint *c) {
 }
 
 int ckpt_await_quiet(struct ckpt_checkpoint *c) {
-    uint64_t before = faults(c);
+    uint64_t before = ckpt_faults(c);
     uint32_t quiet = 0;
     for (uint32_t look = 0; before && look < LOOKS_MAX && quiet < LOOKS_QUIET; look++) {
         ckpt_sleep(LOOK_NS);
-        uint64_t now = faults(c);
+        uint64_t now = ckpt_faults(c);
         quiet = now - before <= FAULTS_QUIET ? quiet + 1 : 0;
         before = now;
     }

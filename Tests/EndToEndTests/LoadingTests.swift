@@ -16,7 +16,7 @@ import Testing
     private func expectTheSame(_ run: Run) throws {
         let reference = try Reference.of(run.fixture, as: run.user)
         let ending = try run.release()
-        #expect(run.facts == reference.facts && ending == reference.ending, "\(run.story)")
+        #expect(run.facts == reference.facts && ending == reference.ending, "\(run.story)\nleft alone it \(reference.ending): \(reference.facts)")
         if run.facts == reference.facts { run.finish() }
     }
 
