@@ -43,9 +43,10 @@ tracker-test: setup-build ## Random operations on memory; each image against the
 	Tests/Engine/build .build/engine
 	.build/engine/tracker_rounds --rounds $(ROUNDS)
 
-faults: setup-build ## Every system call of a checkpoint goes wrong once, in each way (10 minutes)
+faults: setup-test programs-and-tests fixtures ## Every system call of a checkpoint, a fold and a prune goes wrong once, in each way (30 minutes)
 	Tests/Engine/build .build/engine
 	.build/engine/fault_rounds
+	CKPT_TEST_FULL=1 .build/release/CheckpointKitPackageTests.xctest --testing-library swift-testing --filter OfflineFaultTests
 
 bench: setup-bench ## What everything costs: tables, JSON (.build/bench.json), Documentation/performance.md; ONLY=pause,idle: parts
 	$(SWIFT_BUILD)

@@ -15,10 +15,14 @@ import Testing
         }()
     }
 
+    static func program(_ name: String) throws -> String {
+        if let failure = Built.failure { throw Broken("Tests/Engine can not be built: \(failure)") }
+        return "\(Workshop.root)/.build/engine/\(name)"
+    }
+
     private func run(_ program: String, _ arguments: [String]) throws {
-        #expect(Built.failure == nil)
         let user = Flavour.User.nobody, log = Workshop.shared.directory + "/runs/\(program).\(UInt32.random(in: 0 ... .max)).log"
-        let words = user.prefix + ["\(Workshop.root)/.build/engine/\(program)", "--directory", Workshop.shared.directory + "/runs"] + arguments
+        let words = user.prefix + [try Self.program(program), "--directory", Workshop.shared.directory + "/runs"] + arguments
         let ending = try Child(Command(program: words[0], arguments: Array(words.dropFirst()), directory: "/", environment: ["PATH": Workshop.path],
             output: .file(log), error: .file(log))).wait(seconds: 600)
         #expect(ending == .exited(0), "\(text(of: log))")

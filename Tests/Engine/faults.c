@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "ckpt_engine.h"
 #include "chain.h"
+#include "take.h"
 #include "faulty.h"
 #include <dirent.h>
 #include <errno.h>
@@ -92,18 +93,6 @@ static int check_names(const char *directory) {
     char folder[4100];
     snprintf(folder, sizeof folder, "%s.d", image);
     return check_folder(directory, "p.img", "p.img.d") | check_folder(folder, NULL, NULL);
-}
-
-static struct ckpt_report *checkpoint(void) {
-    struct ckpt_live *live = ckpt_engine_live();
-    int64_t ticket = ckpt_engine_request(0);
-    if (ticket < 0) return NULL;
-    for (;;) {
-        uint32_t seen = __atomic_load_n(&live->event, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&live->completed, __ATOMIC_SEQ_CST) >= (uint64_t)ticket) break;
-        ckpt_engine_wait_event(seen, 20000000);
-    }
-    return &live->reports[(live->report_count - 1) % CKPT_REPORT_RING];
 }
 
 static int run(const struct scenario *scenario, const char *directory, uint64_t at, uint32_t fault) {

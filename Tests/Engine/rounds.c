@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "ckpt_engine.h"
 #include "chain.h"
+#include "take.h"
 #include "operations.h"
 #include "truth.h"
 #include <pthread.h>
@@ -65,18 +66,6 @@ static void plan_for(struct ckpt_plan *plan, const char *path) {
     plan->rseq_offset = (uint64_t)__rseq_offset;
     plan->rseq_byte_count = __rseq_size ? 32 : 0;
     plan->rseq_signature = 0x53053053;
-}
-
-static struct ckpt_report *checkpoint(void) {
-    struct ckpt_live *live = ckpt_engine_live();
-    int64_t ticket = ckpt_engine_request(0);
-    if (ticket < 0) return NULL;
-    for (;;) {
-        uint32_t seen = __atomic_load_n(&live->event, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&live->completed, __ATOMIC_SEQ_CST) >= (uint64_t)ticket) break;
-        ckpt_engine_wait_event(seen, 0);
-    }
-    return &live->reports[(live->report_count - 1) % CKPT_REPORT_RING];
 }
 
 // The program under test. Answers each round with a byte on `told`, and waits for one on `go`.
