@@ -116,6 +116,69 @@ import Testing
         #expect(byteCounts[0] - byteCounts[1] > 24 << 20, "\(byteCounts)")
     }
 
+    @Test func `the images of a program stay below its limit of disk space`() throws {
+        let run = try Run(Fixture("heap"), as: .nobody)
+        run.environment["CKPT_CHAIN"] = "0"
+        run.environment["CKPT_GENERATIONS"] = "5"
+        try run.explain {
+            try run.start()
+            try run.checkpoint(.save)
+            let one = Int(fileStatus(run.image)?.st_size ?? 0)
+            try run.kill()
+            run.environment["CKPT_DISK_LIMIT"] = "\(one * 3 + one / 2)"
+            try run.start()
+            for turn in 1 ... 7 {
+                try run.checkpoint(.save)
+                let older = fileNames(run.image + ".d").map { Int(fileStatus(run.image + ".d/" + $0)?.st_size ?? 0) }
+                let total = Int(fileStatus(run.image)?.st_size ?? 0) + older.reduce(0, +)
+                #expect(total <= one * 3 + one / 2 && (turn < 4 || older.count == 2), "turn \(turn): \(total) bytes, \(older.count) older")
+            }
+            try run.kill()
+            try run.restart()
+            try run.waitUntilAlive()
+            try expectTheSame(run)
+        }
+    }
+
+    @Test func `the image of a restarted program names its executable, not ckpt-restart`() throws {
+        let run = try Run(Fixture("heap"), as: .nobody)
+        try run.explain {
+            try run.start()
+            for _ in 1 ... 3 {
+                try run.checkpoint(.save)
+                let inspected = try run.ckpt("inspect", "--json", run.image)
+                #expect(inspected.output.contains("\"executable\": \"\(try Workshop.shared.program("heap"))\""), "\(inspected)")
+                try run.kill()
+                try run.restart()
+                try run.waitUntilAlive()
+            }
+            try expectTheSame(run)
+        }
+    }
+
+    @Test func `a program that writes faster than the disk is checkpointed all the same, with bounded memory`() throws {
+        let run = try Run(Fixture("busy"), as: .nobody)
+        run.environment["CKPT_EVERY"] = "1s"
+        try run.explain {
+            try run.start()
+            var marks: Set<String> = []
+            let until = ContinuousClock.now + .seconds(Workshop.isFull ? 60 : 6)
+            while ContinuousClock.now < until {
+                if let mark = run.imageMark() { marks.insert(mark) }
+                usleep(20_000)
+            }
+            #expect(marks.count >= (Workshop.isFull ? 20 : 2), "\(marks.count) images")
+            let saved = try run.ckpt("save", "\(run.child?.id ?? 0)")
+            #expect(saved.ending == .exited(0), "\(saved)")
+            // Both go on: the program itself, and what is restarted from its image.
+            let expected = "memory: bounded\nwhat was written: kept\nwhat was written: kept\n"
+            #expect(try run.release() == .exited(0) && run.facts == expected, "\(run.story)")
+            try run.restart()
+            #expect(try run.child?.wait(seconds: 60) == .exited(0) && run.facts == expected, "\(run.story)")
+            run.finish()
+        }
+    }
+
     private func expectOutput(_ program: String, _ expected: String) throws {
         let run = try Run(Fixture(program), as: .nobody)
         try run.explain {
