@@ -136,6 +136,12 @@ int ckpt_capture_mappings(struct ckpt_checkpoint *c) {
     for (const char *at = text; *at; line_count++) {
         struct line line;
         at = parse(at, &line);
+        // Kernel: while the program changes its mappings a listing may show one twice, before and after it grew.
+        if (line.mapping.end <= before) continue;
+        if (line.mapping.start < before) {
+            if (line.mapping.inode) line.mapping.file_offset += before - line.mapping.start;
+            line.mapping.start = before;
+        }
         if (ckpt_guard_is_open() && c->frozen && before < line.mapping.start) ckpt_guard_set(before, line.mapping.start, CKPT_GUARD_FORGOTTEN);
         before = line.mapping.end;
         if (line.mapping.end <= line.mapping.start || named(&line, "[vsyscall]")) continue;

@@ -81,6 +81,7 @@ static int is_excluded(struct ckpt_checkpoint *c, uint64_t at, struct ckpt_page 
     if (exclusion == CKPT_PAGE_READ_ONLY) return page->place == CKPT_PLACE_PARENT;
     if (exclusion != CKPT_PAGE_DEAD) return 0;
     page->place = CKPT_PLACE_NONE;
+    c->dead_count++;
     if (!c->tracked) c->report.excluded_byte_count += CKPT_PAGE_SIZE; // else the freeze counts (final.c)
     return 1;
 }

@@ -31,6 +31,7 @@ long ckpt_spawn(uint64_t flags, void *stack_top, uint32_t *parent_tid, uint32_t 
 
 // signals
 #define CKPT_PARK_SIGNAL 33
+#define CKPT_INSTALL_PARK 0x434b5054494e5354ull // value of the plan's signal: put back the handler of the park signal
 struct ckpt_kernel_action { uint64_t handler, flags, restorer, mask; };
 #define CKPT_SA_SIGINFO 4u
 #define CKPT_SA_ONSTACK 0x08000000u
@@ -183,6 +184,9 @@ struct ckpt_checkpoint {
     uint32_t unsupported_count;
     uint64_t pause_began_ns;
     uint32_t exclusion_mark;        // of this freeze
+    uint32_t exclusion_version;     // of the table, before the first round
+    uint32_t is_swapped;            // some of the program's pages are swapped out
+    uint64_t dead_count;            // pages that were to be copied and are excluded
     struct ckpt_report report;
     char image_path[CKPT_PATH_BYTES];
 };
@@ -284,6 +288,7 @@ const struct ckpt_excluded *ckpt_exclusions(uint32_t *count);
 // In a freeze: memory that is there no more, or again. What is there now is included.
 void ckpt_forget_exclusion(uint64_t start, uint64_t end);
 // In the freeze: a mark, to be settled when the image is durable that the next increment builds on.
+uint32_t ckpt_exclusions_version(void);
 uint32_t ckpt_exclusions_mark(void);
 void ckpt_exclusions_settle(uint32_t mark);
 // snapshot.c: the copy-on-write child writes the image

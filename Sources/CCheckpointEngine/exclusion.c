@@ -102,6 +102,7 @@ const struct ckpt_excluded *ckpt_exclusions(uint32_t *count) {
     return table->ranges;
 }
 
+uint32_t ckpt_exclusions_version(void) { return ckpt_load(&STATE->version); }
 uint32_t ckpt_exclusions_mark(void) { return ckpt_add(&STATE->epoch, 1); }
 void ckpt_exclusions_settle(uint32_t mark) { if (mark > ckpt_load(&STATE->settled)) ckpt_store(&STATE->settled, mark); }
 

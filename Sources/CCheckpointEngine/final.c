@@ -52,7 +52,8 @@ static void add_link_map(struct ckpt_checkpoint *c) {
     }
 }
 
-// Stacks, thread control blocks and the loader's list are in every image, so that a debugger opens an increment too.
+// Stacks, thread control blocks and the loader's list are in every image, so that a debugger opens an increment too: as long as
+// there is room, because a restart has them from the parent.
 static int add_for_debuggers(struct ckpt_checkpoint *c) {
     for (uint32_t i = 0; i < c->thread_count; i++) {
         const struct ckpt_thread *thread = &c->threads[i];
@@ -63,20 +64,31 @@ static int add_for_debuggers(struct ckpt_checkpoint *c) {
             const struct ckpt_mapping *m = mapping_at(c, stacks[s]);
             for (uint64_t page = 0, at = stacks[s] & ~4095ull; m && page < STACK_PAGES_MAX && at < m->end; page++, at += CKPT_PAGE_SIZE) {
                 int error = add_always(c, at);
-                if (error < 0) return error;
+                if (error < 0) return error == -CKPT_ENOSPC ? 0 : error;
             }
         }
         for (uint64_t at = thread->fs_base; thread->fs_base && at < thread->fs_base + 0x1000; at += 0x800) {
             int error = add_always(c, at);
-            if (error < 0) return error;
+            if (error < 0) return error == -CKPT_ENOSPC ? 0 : error;
         }
     }
     add_link_map(c);
     return 0;
 }
 
-// Finds what must be copied, without copying or protecting it: the spans, and how many pages they have.
-int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
+// Of the spans from this one on: pages that will not be copied.
+static uint64_t dead_pages(struct ckpt_checkpoint *c, uint32_t first) {
+    uint64_t count = 0;
+    for (uint32_t s = first; s < c->span_count; s++)
+        for (uint64_t at = c->spans[s].start, next; at < c->spans[s].end; at = next) {
+            uint32_t exclusion;
+            next = ckpt_exclusion_stretch(at, c->spans[s].end, &exclusion);
+            if (exclusion == CKPT_PAGE_DEAD) count += (next - at) / CKPT_PAGE_SIZE;
+        }
+    return count;
+}
+
+static int scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
     c->span_count = 0;
     *page_count = 0;
     for (uint32_t i = 0; i < c->mapping_count; i++) {
@@ -88,7 +100,7 @@ int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
         // A mapping that is new since the last round: whatever the ledger says of its addresses is of another.
         if (state == 0) {
             ckpt_ledger_forget(c, m->start, m->end);
-            if (ckpt_has_exclusions(m->start, m->end)) ckpt_forget_exclusion(m->start, m->end);
+            if (ckpt_state.tracks_exclusions && ckpt_has_exclusions(m->start, m->end)) ckpt_forget_exclusion(m->start, m->end);
         } else if (state == 1 && ckpt_is_doubted(c, m)) {
             ckpt_ledger_forget(c, m->start, m->end);
             state = 0;
@@ -107,8 +119,25 @@ int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
             c->spans[s].categories = i; // whose pages they are
             *page_count += (c->spans[s].end - c->spans[s].start) / CKPT_PAGE_SIZE;
         }
+        if (ckpt_has_exclusions(m->start, m->end)) *page_count -= dead_pages(c, first);
     }
+    ckpt_state.tracks_exclusions = 1;
     return 0;
+}
+
+// Finds what must be copied, without copying or protecting it: the spans, and how many pages they have.
+//
+// Kernel: up to some releases of 6.18 the short way of PAGEMAP_SCAN takes a bit of a swapped page's entry for the tracker's
+// (pte_uffd_wp of a swap entry), so a page that was written and swapped out can look clean. The long way is right. Nothing comes
+// back while every thread is parked, so what is swapped out after the scan was there during it.
+int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
+    int error = scan(c, page_count);
+    uint64_t swapped = 0;
+    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
+    if (error < 0 || ckpt_guard_is_open() || ckpt_read_text(-100, "/proc/self/status", text, 8192) < 0) return error;
+    ckpt_find_field(text, "VmSwap:", 10, &swapped);
+    c->is_swapped = swapped > 0;
+    return c->is_swapped ? scan(c, page_count) : 0;
 }
 
 // The engine's own state is changed in its copy (scribe.c): it is copied, clean or not.

@@ -254,6 +254,16 @@ static void undo(void) {
     ckpt_thaw(CKPT_COMMAND_DONE);
 }
 
+// Nobody was parked: our handler may have been replaced, and only a thread of the program can put it back.
+static void ask_for_handler(struct ckpt_checkpoint *c) {
+    struct ckpt_siginfo info;
+    ckpt_memset(&info, 0, sizeof info);
+    info.number = ckpt_state.plan.signal;
+    info.code = -1; // SI_QUEUE
+    info.value = CKPT_INSTALL_PARK;
+    ckpt_call(__NR_rt_sigqueueinfo, c->pid, ckpt_state.plan.signal, &info);
+}
+
 // Parks every thread, or none. Attempts are repeated, because what cannot be parked now (a thread in vfork) often can a
 // moment later; between them the program runs.
 int ckpt_freeze(struct ckpt_checkpoint *c) {
@@ -268,6 +278,7 @@ int ckpt_freeze(struct ckpt_checkpoint *c) {
         c->pause_began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
         error = freeze_once(c, (int)tasks, c->pause_began_ns + plan->freeze_deadline_ns);
         if (error == 0) break;
+        if (error == -CKPT_ETIMEDOUT && ckpt_load(&ckpt_control()->parked) == 0) ask_for_handler(c);
         undo();
         if (error == -CKPT_ESRCH || ckpt_clock(CKPT_CLOCK_MONOTONIC) + pause_ns > give_up) break;
         ckpt_sleep(pause_ns);

@@ -12,7 +12,11 @@ long ckpt_scan(struct ckpt_checkpoint *c, uint64_t flags, uint64_t start, uint64
         sizeof argument, flags, start, end, 0, (uint64_t)regions, room, 0, 0, mask, any_of, returned,
     };
     long count = ckpt_call(__NR_ioctl, c->map, CKPT_PAGEMAP_SCAN, &argument);
-    *next = count < 0 || argument.walk_end <= start ? end : argument.walk_end;
+    // Kernel: `walk_end` is where an inner buffer of 512 regions was full, even when the walk went on to the end (6.18). With room left
+    // it did; else what comes behind the last region is looked at again.
+    if (count < 0 || (uint64_t)count < room) *next = end;
+    else if (room) *next = regions[room - 1].end;
+    else *next = argument.walk_end <= start ? end : argument.walk_end;
     return count;
 }
 

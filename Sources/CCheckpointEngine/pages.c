@@ -67,6 +67,7 @@ int ckpt_write_spans(struct ckpt_checkpoint *c) {
         const struct ckpt_mapping *m = &c->mappings[span->categories];
         if (m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) {
             // Copied as a whole in the freeze, dirty or not.
+            if (i > 0 && c->spans[i - 1].categories == span->categories) continue;
             int error = write_shadows(c, m);
             if (error < 0) return error;
             continue;

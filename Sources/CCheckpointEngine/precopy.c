@@ -62,13 +62,17 @@ static int64_t copy_spans(struct ckpt_checkpoint *c, const struct ckpt_mapping *
     for (uint32_t i = 0; i < c->span_count; i++) {
         const struct ckpt_region *span = &c->spans[i];
         uint64_t pages = (span->end - span->start) / CKPT_PAGE_SIZE;
-        int fits = to_arena && pages + 2 * ckpt_budget_pages() + 1024 < CKPT_HOT_PAGES - c->hot_count;
+        // What is there already has its room.
+        const struct ckpt_page *page = pages == 1 ? ckpt_ledger_find(c, span->start) : NULL;
+        int fits = to_arena && ((page && page->place & CKPT_PLACE_HOT) || pages + ckpt_budget_pages() + CKPT_HOT_RESERVE < CKPT_HOT_PAGES - c->hot_count);
+        uint64_t dead = c->dead_count;
         int64_t got = fits ? ckpt_copy_to_arena(c, m, span->start, span->end) : ckpt_copy_to_file(c, m, span->start, span->end);
         if (got < 0) return got;
+        dead = c->dead_count - dead;
         if (span->start == m->start && span->end == m->end) ckpt_note_readable(c, m, (uint64_t)got);
         // The end of the file, or a hole that came into the mapping meanwhile: behind it something may be protected.
         if ((uint64_t)got < pages && m->kind == CKPT_MAPPING_FILE) doubt(c, m);
-        copied += got;
+        copied += got - (int64_t)dead;
     }
     c->report.precopied_byte_count += (uint64_t)copied * CKPT_PAGE_SIZE;
     return copied;
@@ -83,7 +87,8 @@ static int64_t copy_mapping(struct ckpt_checkpoint *c, const struct ckpt_mapping
     // A mapping that is newer than the exclusion of its addresses: the freeze forgets that and copies it (final.c).
     if (ckpt_state.tracks_exclusions && ckpt_has_exclusions(m->start, m->end) && !ckpt_is_tracked(c, m)) return 0;
     int state = ckpt_track(c, m), all = first && !c->increment, error = 0;
-    if (state < 0) return doubt(c, m);
+    // What mprotect does not track it never has protected.
+    if (state < 0) return ckpt_guard_is_open() ? 0 : doubt(c, m);
     if (doubted) state = 0;
     c->span_count = 0;
     if (first && c->increment && state == 1) error = ckpt_mark_clean(c, m);
@@ -127,6 +132,12 @@ static void warm(struct ckpt_checkpoint *c) {
     ckpt_call(__NR_madvise, c->tables.base + (c->tables.used & ~4095ull), 1 << 18, 23);
 }
 
+// Without rounds.
+static int note_advice(struct ckpt_checkpoint *c) {
+    int error = ckpt_capture_mappings(c);
+    return error < 0 ? error : ckpt_note_advice(c);
+}
+
 int ckpt_precopy(struct ckpt_checkpoint *c) {
     uint64_t budget = ckpt_budget_pages();
     int64_t before = 0;
@@ -134,9 +145,10 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
     int restless = 0;
     // Order: the base is forgotten before anything is protected for another image (T3).
     ckpt_state.base = 0;
-    if (ckpt_guard_is_open() && !ckpt_state.direct_io) {
+    c->exclusion_version = ckpt_exclusions_version();
+    if (ckpt_guard_is_open() || ckpt_state.direct_io) {
         struct mark start = mark(c);
-        int error = ckpt_guard_begin(c);
+        int error = ckpt_state.direct_io ? note_advice(c) : ckpt_guard_begin(c);
         release(c, &start);
         if (error < 0) return error;
     }
@@ -148,11 +160,13 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
         // Order: a page that is copied again goes to its old place, so what is queued for that place is written before.
         int error = ckpt_output_flush(c);
         if (error < 0) return error;
-        if ((uint64_t)copied <= budget) {
-            warm(c);
-            // What was written since the round began is what the freeze will find.
-            if (ckpt_faults(c) - faults <= budget) break;
-        } else if (round > 2 && copied > before - before / 8) {
+        // mprotect protects nothing again before the next checkpoint, so another round would find nothing that is written.
+        if (ckpt_guard_is_open()) break;
+        int is_enough = (uint64_t)copied <= budget;
+        if (is_enough) warm(c);
+        // What was written since the round began is what the freeze will find.
+        if (is_enough && ckpt_faults(c) - faults <= budget) break;
+        if (!is_enough && round > 2 && copied > before - before / 8) {
             // A round that brought little: the program writes as fast as it is copied. But one that writes in bursts is copied
             // between two of them, and frozen before the next.
             if (restless || copied > CKPT_HOT_PAGES || ++burst_count > BURSTS_MAX) break;
@@ -160,7 +174,7 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
         before = copied;
         if (!restless) restless = !ckpt_await_quiet(c);
     }
-    ckpt_state.tracks_exclusions = 1;
+    if (!ckpt_state.direct_io) ckpt_state.tracks_exclusions = 1; // else the freeze tracks its mappings first
     warm(c);
     // Order: the queue is empty before the freeze, because a copy-on-write child has no helpers of the scribe's.
     return ckpt_output_flush(c);

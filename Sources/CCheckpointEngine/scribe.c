@@ -219,7 +219,7 @@ static int copy_rest(struct ckpt_checkpoint *c, int *by_child) {
     if (error < 0) return error;
     // Kernel: fork copies page tables, 13 ms for each GiB that is populated: as long as copying 4 % of it.
     uint64_t limit = populated / 24 > ckpt_budget_pages() ? populated / 24 : ckpt_budget_pages();
-    *by_child = page_count > limit || page_count + 4096 > CKPT_HOT_PAGES - c->hot_count;
+    *by_child = page_count > limit || page_count + CKPT_HOT_RESERVE > CKPT_HOT_PAGES - c->hot_count;
     return ckpt_final_copy(c, *by_child);
 }
 
@@ -339,6 +339,7 @@ void ckpt_scribe(void) {
     ckpt_call(__NR_setsid);
     ckpt_call(__NR_prctl, 15 /* PR_SET_NAME */, "ckpt-scribe");
     ckpt_call(__NR_chdir, "/");
+    ckpt_call(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 50000); // the program's may be a second
     // Descriptors 0–2 are nobody's: what is opened below may get these numbers.
     // A scribe that was killed has left its arena as it was, and its helpers may still be on their way out.
     ckpt_output_forget();

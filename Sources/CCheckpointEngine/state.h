@@ -35,6 +35,7 @@
 #define CKPT_LEDGER_BYTES (256ull << 20)
 #define CKPT_HOT_OFFSET (512ull << 20)    // copies of pages that are written often, and of those that the freeze copies
 #define CKPT_HOT_PAGES 32768u
+#define CKPT_HOT_RESERVE 2048u // of them, for what is copied besides: stacks, the engine's state
 #define CKPT_SPANS_OFFSET (640ull << 20)  // what a scan has found
 #define CKPT_SPANS_BYTES (40ull << 20)
 #define CKPT_REGIONS_OFFSET (680ull << 20) // as the kernel tells it (tracker.c)

@@ -233,7 +233,7 @@ static int find_dirty_file(struct ckpt_checkpoint *c, const struct ckpt_mapping 
     struct tracked *t = note_file(c, m);
     struct ckpt_region *found = ckpt_regions(0);
     if (t && c->frozen && !is_as_noted(c, m, t)) t->readable_end = 0;
-    if (all || state == 0 || !t || !t->readable_end) {
+    if (all || state == 0 || !t || !t->readable_end || c->is_swapped) {
         // Order: looked at before the protection, whose markers would be taken for pages that are swapped out. Where there are
         // markers already, any page may have been private.
         if (t && state != 0 && !ckpt_guard_is_open()) t->has_private = 1, t->bits = 0;
@@ -297,6 +297,7 @@ int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int
     if (treatment == CKPT_TREAT_FILE) return find_dirty_file(c, m, state, all, protect);
     if (state < 0) return ckpt_add_populated(c, m->start, m->end, 0);
     if (ckpt_guard_is_open()) return ckpt_guard_find_dirty(c, m, all);
+    if (c->is_swapped && !all && state == 1 && m->kind != CKPT_MAPPING_FILE) return add_written(c, m->start, m->end, protect);
     // A mapping of a file without access: a marker cannot be told from a private page that is swapped out. Read, it tells.
     if (all || state == 0 || m->kind == CKPT_MAPPING_FILE) return ckpt_add_populated(c, m->start, m->end, protect);
     struct ckpt_region *found = ckpt_regions(0);
@@ -311,16 +312,25 @@ int ckpt_find_dirty(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, int
     return 0;
 }
 
-// Clean pages that this image must have all the same, because their exclusion has changed: to the spans.
+// Clean pages that this image must have all the same, because their exclusion has changed: to the spans. When it changed since the
+// first round, what that has copied is wrong too, and what was dead then is nowhere.
 int ckpt_find_owed(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
     if (!ckpt_has_exclusions(m->start, m->end)) return 0;
+    int is_late = c->frozen && ckpt_exclusions_version() != c->exclusion_version, is_file = ckpt_treatment(m) == CKPT_TREAT_FILE;
     for (uint64_t at = m->start, next; at < m->end; at = next) {
         uint32_t exclusion;
         next = ckpt_exclusion_stretch(at, m->end, &exclusion);
-        for (; exclusion == CKPT_PAGE_OWED && at < next; at += CKPT_PAGE_SIZE) {
+        while (exclusion == CKPT_PAGE_OWED && at < next) {
+            uint64_t block_end = (at / CKPT_PAGE_SIZE / CKPT_BLOCK_PAGES + 1) * CKPT_BLOCK_PAGES * CKPT_PAGE_SIZE;
+            if (block_end > next) block_end = next;
             const struct ckpt_page *page = ckpt_ledger_find(c, at);
-            int error = page && page->place == CKPT_PLACE_PARENT ? ckpt_add_span(c, at, at + CKPT_PAGE_SIZE) : 0;
-            if (error < 0) return error;
+            if (!page && !(is_late && is_file)) { at = block_end; continue; }
+            for (; at < block_end; at += CKPT_PAGE_SIZE, page += page != NULL) {
+                int wanted = page && page->place == CKPT_PLACE_PARENT;
+                if (is_late) wanted |= is_file || page->place != CKPT_PLACE_NONE;
+                int error = wanted ? ckpt_add_span(c, at, at + CKPT_PAGE_SIZE) : 0;
+                if (error < 0) return error;
+            }
         }
     }
     return 0;

@@ -123,6 +123,7 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
         if (ckpt_load(&live->deferrals) > 0 || ckpt_exchange(&live->deferred, 0) == 0) return ticket;
     }
     if (ckpt_load(&control->work) == CKPT_WORK_AGAIN || ckpt_swap_if(&control->work, CKPT_WORK_RUNNING, CKPT_WORK_AGAIN)) {
+        ckpt_install_park_handler();
         ckpt_engine_announce(); // the scribe may be waiting for the last to leave `deferring`
         return ticket;
     }
@@ -154,6 +155,8 @@ __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct
     (void)context;
     if (ckpt_make_ready() < 0) return;
     struct ckpt_control *control = ckpt_control();
+    // From a scribe whose park signals reach nobody: the first pthread_create since the request has put glibc's handler over ours.
+    if (info->code == -1 && info->value == CKPT_INSTALL_PARK) { ckpt_install_park_handler(); return; }
     // The timer goes on while a checkpoint is taken; that one is it. Its scribe may have been killed: ckpt_start looks.
     if (ckpt_is_periodic(info) && ckpt_load(&control->work) != CKPT_WORK_IDLE && ckpt_load(&control->scribe) != 0) return;
     // Kernel: si_code SI_QUEUE (-1) comes from sigqueue only, with the value that the sender gave.
