@@ -13,7 +13,7 @@
 //       the loader's signal
 //     ...                                          all are held: copy what was written in the front, move the
 //     ...                                            place-holders over it, arm the tracker, put back signal actions
-//     call off the dispatch, mask back, return     the block unmapped
+//     call off the dispatch, mask back, return     end; whoever is the last takes the block away
 //
 // Nothing that the program does in this phase is seen by anybody, so when a page turns out to be damaged, it is ended and
 // nothing is lost.
@@ -22,8 +22,9 @@
 // is not inherited, can be called off, and spares calls from one range of addresses, here this code. The signal's frame has
 // the instruction pointer behind the call and the number in RAX, so two bytes back it is as before.
 
-enum { SYS_RT_SIGTIMEDWAIT = 128, SYS_RT_TGSIGQUEUEINFO = 297, SYS_CLONE = 56, SYS_WAIT4 = 61, SYS_KILL = 62, SYS_PRCTL = 157,
-       SYS_PREAD64 = 17, SYS_PREADV = 295, SYS_MADVISE = 28, SYS_POLL = 7, SYS_PIDFD_OPEN = 434, SYS_EXIT = 60 };
+enum { SYS_RT_SIGTIMEDWAIT = 128, SYS_RT_TGSIGQUEUEINFO = 297, SYS_CLONE = 56, SYS_WAIT4 = 61, SYS_PRCTL = 157,
+       SYS_PREAD64 = 17, SYS_PREADV = 295, SYS_MADVISE = 28, SYS_POLL = 7, SYS_PIDFD_OPEN = 434, SYS_EXIT = 60, SYS_CLOSE = 3, SYS_MUNMAP = 11,
+       SYS_SET_TID_ADDRESS = 218 };
 enum { SIGNAL_TRAP = 5, SIGNAL_SYS = 31, SIGNAL_HOLD = 33, CODE_DISPATCH = 2, CODE_KERNEL = 0x80 };
 enum { DISPATCH = 59, FRAME_RIP = 168 / 8, FRAME_MASK = 296 / 8 };
 enum { WAIT_ALL = 0x40000000 };
@@ -63,6 +64,17 @@ void wait_a_while(uint32_t *word, uint32_t now, uint64_t milliseconds) {
     call(SYS_FUTEX, (uint64_t)word, FUTEX_WAIT_PRIVATE, now, (uint64_t)time, 0, 0);
 }
 
+// Somebody has killed it. Order: it says that all is over, or lost, before it ends.
+static inline __attribute__((always_inline, target("general-regs-only"))) int loader_is_gone(struct ckpt_loading *loading) {
+    return __atomic_load_n(&loading->loader, __ATOMIC_SEQ_CST) == 0 && !__atomic_load_n(&loading->is_over, __ATOMIC_SEQ_CST)
+        && !__atomic_load_n(&loading->is_lost, __ATOMIC_SEQ_CST);
+}
+
+static inline __attribute__((always_inline, target("general-regs-only"))) int program_has_ended(const struct ckpt_loading *loading) {
+    struct { int32_t descriptor; int16_t events, got; } poll = {loading->pidfd, 1, 0};
+    return call(SYS_POLL, (uint64_t)&poll, 1, 0, 0, 0, 0) == 1;
+}
+
 // MARK: the program's threads
 
 // Before a thread becomes the program: its mask, so that no signal comes in the phase, and its system calls.
@@ -79,34 +91,44 @@ RESTORER static void begin_hold(struct ckpt_restart_plan *plan, struct ckpt_rest
     if (ERROR(result)) fail(plan, CKPT_RESTART_STEP_HOLD, result);
 }
 
+// The instruction that this frame's signal interrupted has not been executed, as far as the program can tell.
+static inline __attribute__((always_inline, target("general-regs-only")))
+void step_back(int signal, const uint32_t *information, uint64_t *frame) {
+    const volatile uint8_t *at = (const volatile uint8_t *)frame[FRAME_RIP];
+    if (signal == SIGNAL_SYS && information[2] == CODE_DISPATCH) frame[FRAME_RIP] -= 2;
+    // A breakpoint, of one byte or of two, has been executed already.
+    if (signal == SIGNAL_TRAP && information[2] == CODE_KERNEL) frame[FRAME_RIP] -= at[-1] == 0xcc ? 1 : at[-2] == 0xcd ? 2 : 0;
+}
+
 // A handler of the phase.
-RESTORER static void ckpt_restorer_hold_signal(int signal, const uint32_t *information, uint64_t *frame) {
+RESTORER static void ckpt_restorer_hold_signal(int signal, uint32_t *information, uint64_t *frame) {
     struct ckpt_restart_plan *plan = (struct ckpt_restart_plan *)own_code_end();
     struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
     struct ckpt_restart_thread *threads = (struct ckpt_restart_thread *)plan->threads, *thread = threads;
     int32_t tid = (int32_t)call(SYS_GETTID, 0, 0, 0, 0, 0, 0);
     while (thread->own_tid != tid) thread++;
-    if (signal == SIGNAL_SYS && information[2] == CODE_DISPATCH) frame[FRAME_RIP] -= 2;
-    // An int3 has been executed already.
-    if (signal == SIGNAL_TRAP && information[2] == CODE_KERNEL) frame[FRAME_RIP] -= 1;
+    step_back(signal, information, frame);
+    // Sent by somebody: it waits as the others do. Kernel: whatever its si_code, a process may send it to itself.
+    if ((int32_t)information[2] <= 0 && signal != SIGNAL_HOLD)
+        call(SYS_RT_TGSIGQUEUEINFO, (uint64_t)(uint32_t)loading->program, (uint64_t)(uint32_t)tid, (uint64_t)(uint32_t)signal, (uint64_t)information, 0, 0);
     __atomic_add_fetch(&loading->held, 1, __ATOMIC_SEQ_CST);
     wake(&loading->held);
     while (!__atomic_load_n(&loading->is_over, __ATOMIC_SEQ_CST)) {
         if (__atomic_load_n(&loading->is_lost, __ATOMIC_SEQ_CST)) call(SYS_EXIT_GROUP, CKPT_RESTART_STATUS, 0, 0, 0, 0, 0);
+        if (loader_is_gone(loading)) fail(plan, CKPT_RESTART_STEP_LOADER, NO_PROCESS);
         wait_a_while(&loading->is_over, 0, 500);
-        // Somebody has killed the loader.
-        uint64_t result = call(SYS_KILL, (uint64_t)(uint32_t)loading->loader, 0, 0, 0, 0, 0);
-        if (result == NO_PROCESS && !__atomic_load_n(&loading->is_over, __ATOMIC_SEQ_CST)) fail(plan, CKPT_RESTART_STEP_LOADER, result);
     }
-    // The loader's signal may have come while this handler ran.
+    // The loader's signal may have come while this handler ran, or several times.
     uint64_t set = 1ull << (SIGNAL_HOLD - 1), now[2] = {0, 0};
     while (!ERROR(call(SYS_RT_SIGTIMEDWAIT, (uint64_t)&set, 0, (uint64_t)now, 8, 0, 0))) {}
+    // Order: before any thread goes on, because a number that is free may be the program's next.
+    if (__atomic_exchange_n(&loading->is_closed, 1, __ATOMIC_SEQ_CST) == 0 && plan->status_descriptor >= 0)
+        call(SYS_CLOSE, (uint64_t)(uint32_t)plan->status_descriptor, 0, 0, 0, 0, 0);
     call(SYS_PRCTL, DISPATCH, 0 /* PR_SYS_DISPATCH_OFF */, 0, 0, 0, 0);
     frame[FRAME_MASK] = thread->mask;
-    // From here on nothing of the block but this code is used.
-    uint32_t *left = &loading->left;
-    __atomic_add_fetch(left, 1, __ATOMIC_SEQ_CST);
-    wake(left);
+    // From the decrement on nothing of the block but this code is used.
+    uint64_t start = plan->release_start, byte_count = plan->release_byte_count;
+    if (__atomic_sub_fetch(&loading->staying, 1, __ATOMIC_SEQ_CST) == 0) call(SYS_MUNMAP, start, byte_count, 0, 0, 0, 0);
 }
 
 // MARK: the loaders
@@ -121,22 +143,28 @@ RESTORER static uint64_t read_all(int32_t descriptor, uint64_t to, uint64_t byte
     return 0;
 }
 
-enum { LINE_DAMAGED = 0, LINE_UNREADABLE = 1 };
+enum { LINE_DAMAGED = 1, LINE_UNREADABLE = 2 };
 
-// 0, or 1 + the index of a line.
+// Into the front. The checksum is compared when the run is read into the place-holder.
+RESTORER static uint64_t read_front(const struct ckpt_load_unit *unit) {
+    uint64_t got = call(SYS_PREADV, (uint64_t)(uint32_t)unit->descriptor, unit->parts, unit->part_count, unit->file_offset, 0, 0);
+    if (got == unit->byte_count) return 0;
+    const uint64_t *place = (const uint64_t *)unit->parts; // struct iovec
+    uint64_t offset = unit->file_offset, error = 0;
+    for (uint64_t i = 0; i < unit->part_count && !error; offset += place[1], place += 2, i++) error = read_all(unit->descriptor, place[0], place[1], offset);
+    return error;
+}
+
+// 0, or the kind of the failure.
 RESTORER static uint32_t load_unit(const struct ckpt_load_unit *unit, uint64_t bounce) {
     if (unit->kind == CKPT_LOAD_HUGE) {
         call(SYS_MADVISE, unit->staged, unit->byte_count, 14 /* MADV_HUGEPAGE */, 0, 0, 0);
         return 0;
     }
-    if (unit->kind == CKPT_LOAD_FRONT) {
-        // Short only when the file has become shorter. The checksum is compared when the run is read into the place-holder.
-        uint64_t got = call(SYS_PREADV, (uint64_t)(uint32_t)unit->descriptor, unit->parts, unit->part_count, unit->file_offset, 0, 0);
-        return got == unit->byte_count ? 0 : 1 + LINE_UNREADABLE;
-    }
+    if (unit->kind == CKPT_LOAD_FRONT) return read_front(unit) ? LINE_UNREADABLE : 0;
     uint64_t to = unit->kind == CKPT_LOAD_PARTS ? bounce : unit->staged;
-    if (read_all(unit->descriptor, to, unit->byte_count, unit->file_offset)) return 1 + LINE_UNREADABLE;
-    if (ckpt_crc32c(0, (const void *)to, unit->byte_count) != unit->crc) return 1 + LINE_DAMAGED;
+    if (read_all(unit->descriptor, to, unit->byte_count, unit->file_offset)) return LINE_UNREADABLE;
+    if (ckpt_crc32c(0, (const void *)to, unit->byte_count) != unit->crc) return LINE_DAMAGED;
     const struct ckpt_load_part *part = (const struct ckpt_load_part *)unit->parts;
     for (uint64_t i = 0; i < unit->part_count; i++)
         for (uint64_t k = 0; k < part[i].byte_count; k += 8)
@@ -150,35 +178,42 @@ RESTORER static void load_units(struct ckpt_loading *loading, uint64_t bounce) {
         uint64_t index = __atomic_fetch_add(&loading->next, 1, __ATOMIC_SEQ_CST);
         if (index >= loading->unit_count) return;
         wait_for(&loading->done, (uint32_t)units[index].after);
+        if (program_has_ended(loading)) call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
         if (!__atomic_load_n(&loading->failed, __ATOMIC_SEQ_CST)) {
-            uint32_t failed = load_unit(&units[index], bounce);
-            if (failed) __atomic_store_n(&loading->failed, failed, __ATOMIC_SEQ_CST);
+            uint32_t kind = load_unit(&units[index], bounce);
+            if (kind) __atomic_store_n(&loading->failed, 2 * units[index].image + kind, __ATOMIC_SEQ_CST);
         }
         __atomic_add_fetch(&loading->done, 1, __ATOMIC_SEQ_CST);
         wake(&loading->done);
     }
 }
 
-// clone: the child runs `body(plan, index)` on the stack of this index, with the program's memory and signal actions, but with
-// descriptors of its own. It tells nobody when it ends.
-RESTORER static uint64_t start_loader(struct ckpt_restart_plan *plan, uint64_t index, void (*body)(struct ckpt_restart_plan *, uint64_t)) {
-    const struct ckpt_loading *loading = (const struct ckpt_loading *)plan->loading;
+// CLONE_VM | CLONE_SIGHAND, no signal at the end: a process with the program's memory and signal actions, and descriptors of its own.
+#define CLONE_PROCESS 0x900ull
+// With CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID: its word is cleared when it ends, however that comes.
+#define CLONE_LOADER (CLONE_PROCESS | 0x100000ull | 0x200000ull)
+// With CLONE_THREAD | CLONE_FILES | CLONE_FS: a thread of the loader, which ends with it.
+#define CLONE_HELPER (CLONE_PROCESS | 0x10000ull | 0x400ull | 0x200ull)
+
+// The child runs `body(plan, index)` on the stack of this index.
+RESTORER static uint64_t start_loader(struct ckpt_restart_plan *plan, uint64_t flags, uint64_t index, void (*body)(struct ckpt_restart_plan *, uint64_t)) {
+    struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
     uint64_t result, top = loading->stacks + (index + 1) * loading->stack_byte_count;
     register void (*own)(struct ckpt_restart_plan *, uint64_t) asm("r12") = body;
     register struct ckpt_restart_plan *shared asm("r13") = plan;
     register uint64_t number asm("r14") = index;
-    register uint64_t none asm("r10") = 0;
+    register uint64_t word asm("r10") = (uint64_t)&loading->loader;
     register uint64_t base asm("r8") = 0;
-    // CLONE_VM | CLONE_SIGHAND, no signal at the end.
     asm volatile("syscall\n testq %%rax, %%rax\n jnz 1f\n"
                  "xorl %%ebp, %%ebp\n movq %%r13, %%rdi\n movq %%r14, %%rsi\n call *%%r12\n ud2\n 1:\n"
-                 : "=a"(result) : "a"((uint64_t)SYS_CLONE), "D"(0x100ul | 0x800ul), "S"(top), "d"(0ul), "r"(none), "r"(base), "r"(own), "r"(shared), "r"(number)
+                 : "=a"(result) : "a"((uint64_t)SYS_CLONE), "D"(flags), "S"(top), "d"(word), "r"(word), "r"(base), "r"(own), "r"(shared), "r"(number)
                  : "rcx", "r11", "memory");
     return result;
 }
 
 RESTORER static void help(struct ckpt_restart_plan *plan, uint64_t index) {
     struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
+    wait_for(&loading->go, 2);
     load_units(loading, loading->bounce + index * CKPT_RUN_PAGES_MAX * PAGE_BYTES);
     call(SYS_EXIT, 0, 0, 0, 0, 0, 0);
 }
@@ -196,14 +231,14 @@ RESTORER static void signal_all(struct ckpt_restart_plan *plan) {
             call(SYS_RT_TGSIGQUEUEINFO, pid, (uint64_t)(uint32_t)threads[i].own_tid, SIGNAL_HOLD, (uint64_t)information, 0, 0);
 }
 
-// Waits until so many threads have done it; 0 when the program has ended meanwhile. It may also be stopped, for any time.
-RESTORER static int wait_for_program(uint32_t *count, uint32_t wanted, uint64_t pidfd) {
-    for (uint32_t now; (now = __atomic_load_n(count, __ATOMIC_SEQ_CST)) < wanted;) {
-        struct { int32_t descriptor; int16_t events, got; } poll = {(int32_t)pidfd, 1, 0};
-        if (call(SYS_POLL, (uint64_t)&poll, 1, 0, 0, 0, 0) == 1) return 0;
-        wait_a_while(count, now, 100);
+// Waits until the word is so much; when the program has ended meanwhile, so does the loader. It may also be stopped, for any time.
+// `asks`: each time again, because a signal gets lost where too many are queued (RLIMIT_SIGPENDING).
+RESTORER static void wait_for_program(struct ckpt_restart_plan *plan, uint32_t *word, uint32_t wanted, int asks) {
+    for (uint32_t now; (now = __atomic_load_n(word, __ATOMIC_SEQ_CST)) < wanted;) {
+        if (program_has_ended((const struct ckpt_loading *)plan->loading)) call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
+        if (asks) signal_all(plan);
+        wait_a_while(word, now, 100);
     }
-    return 1;
 }
 
 // Pages of the front that the program has made its own: what differs from the image goes into the place-holder.
@@ -238,15 +273,16 @@ RESTORER static uint64_t length(uint64_t text) {
 // A thread that is held ends the program.
 RESTORER _Noreturn static void fail_loading(struct ckpt_restart_plan *plan, uint32_t failed) {
     struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
-    uint64_t line = loading->lines + (failed - 1) * 2 * CKPT_RESTART_LINE_BYTES, status = line + CKPT_RESTART_LINE_BYTES;
+    uint64_t line = loading->lines + (uint64_t)(failed - 1) * 2 * CKPT_RESTART_LINE_BYTES, status = line + CKPT_RESTART_LINE_BYTES;
     call(SYS_WRITE, 2, line, length(line), 0, 0, 0);
     if (plan->status_descriptor >= 0) {
         call(SYS_FTRUNCATE, (uint64_t)(uint32_t)plan->status_descriptor, 0, 0, 0, 0, 0);
         call(SYS_PWRITE64, (uint64_t)(uint32_t)plan->status_descriptor, status, length(status), 0, 0, 0);
     }
     __atomic_store_n(&loading->is_lost, 1, __ATOMIC_SEQ_CST);
-    signal_all(plan);
     wake(&loading->is_over);
+    // Order: a thread that gets there now ends the program by itself, without a loader.
+    wait_for_program(plan, &loading->held, 1, 1);
     call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
     __builtin_unreachable();
 }
@@ -256,35 +292,44 @@ RESTORER static void load(struct ckpt_restart_plan *plan, uint64_t index) {
     const struct ckpt_restart_thread *threads = (const struct ckpt_restart_thread *)plan->threads;
     uint32_t living = 0;
     for (uint64_t i = 0; i < plan->thread_count; i++) living += threads[i].ends == 0;
+    loading->staying = living + 1;
     execute(plan, loading->begin, loading->begin_count);
-    uint64_t pidfd = call(SYS_PIDFD_OPEN, (uint64_t)(uint32_t)loading->program, 0, 0, 0, 0, 0), helpers[CKPT_LOADERS_MAX], count = 0;
-    while (++index < loading->loader_count && !ERROR(helpers[count] = start_loader(plan, index, help))) count++;
+    uint64_t pidfd = call(SYS_PIDFD_OPEN, (uint64_t)(uint32_t)loading->program, 0, 0, 0, 0, 0);
+    if (ERROR(pidfd)) call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
+    loading->pidfd = (int32_t)pidfd;
+    while (++index < loading->loader_count && !ERROR(start_loader(plan, CLONE_HELPER, index, help))) {}
+    __atomic_store_n(&loading->go, 1, __ATOMIC_SEQ_CST);
+    wake(&loading->go);
+    wait_for_program(plan, &loading->go, 2, 0);
     load_units(loading, loading->bounce);
-    for (uint64_t i = 0; i < count; i++) call(SYS_WAIT4, helpers[i], 0, WAIT_ALL, 0, 0, 0);
-    // Order: a thread may still be on its way to `begin_hold` when there was little to read.
-    if (!wait_for_program(&loading->begun, living, pidfd)) call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
+    wait_for(&loading->done, (uint32_t)loading->unit_count);
+    // A damaged page may have ended the program already.
     if (loading->failed) fail_loading(plan, loading->failed);
-    signal_all(plan);
-    if (!wait_for_program(&loading->held, living, pidfd)) call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
+    // Order: a thread may still be on its way to `begin_hold` when there was little to read.
+    wait_for_program(plan, &loading->begun, living, 0);
+    wait_for_program(plan, &loading->held, living, 1);
     const struct ckpt_load_range *ranges = (const struct ckpt_load_range *)loading->ranges;
     for (uint64_t i = 0; i < loading->range_count; i++)
-        if (copy_written(loading, &ranges[i])) fail_loading(plan, 1 + LINE_UNREADABLE);
+        if (copy_written(loading, &ranges[i])) fail_loading(plan, LINE_UNREADABLE);
     execute(plan, loading->moves, loading->move_count);
     if (loading->dirty_count <= loading->dirty_room) {
         execute(plan, loading->track, loading->track_count);
-        for (uint64_t i = 0; i < loading->dirty_count; i++) {
-            volatile uint64_t *page = (volatile uint64_t *)((const uint64_t *)loading->dirty)[i];
-            *page = *page;
-        }
+        // A thread that is held writes its stack.
+        for (uint64_t i = 0; i < loading->dirty_count; i++)
+            __atomic_fetch_or((uint64_t *)((const uint64_t *)loading->dirty)[i], 0, __ATOMIC_SEQ_CST);
     }
     execute(plan, loading->finish, loading->finish_count);
+    // A leader that had ended leaves its part of the block before the program runs; see `leave`.
+    for (uint32_t now; (now = __atomic_load_n(&plan->present, __ATOMIC_SEQ_CST)) > 1;) wait_a_while(&plan->present, now, 1);
     __atomic_store_n(&loading->is_over, 1, __ATOMIC_SEQ_CST);
     wake(&loading->is_over);
-    // The block is needed until the last thread has left it.
-    if (!wait_for_program(&loading->left, living, pidfd)) call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
-    for (uint32_t now; (now = __atomic_load_n(&plan->present, __ATOMIC_SEQ_CST)) > 1;) wait_a_while(&plan->present, now, 1);
-    asm volatile("movl $11, %%eax\n syscall\n xorl %%edi, %%edi\n movl $231, %%eax\n syscall\n ud2\n" // munmap, exit_group
-                 : : "D"(plan->release_start), "S"(plan->release_byte_count) : "rax", "rcx", "r11", "memory");
+    // Kernel: else the word would be cleared at the end, when other memory may be there.
+    call(SYS_SET_TID_ADDRESS, 0, 0, 0, 0, 0, 0);
+    // From the decrement on nothing of the block but this code is used; the stack is in it too.
+    asm volatile("movl $-1, %%eax\n lock xaddl %%eax, (%[staying])\n cmpl $1, %%eax\n jne 1f\n"
+                 "movl $11, %%eax\n syscall\n"                                              // munmap
+                 "1: xorl %%edi, %%edi\n movl $231, %%eax\n syscall\n ud2\n"               // exit_group
+                 : : [staying] "b"(&loading->staying), "D"(plan->release_start), "S"(plan->release_byte_count) : "rax", "rcx", "r11", "memory");
     __builtin_unreachable();
 }
 
@@ -292,16 +337,32 @@ RESTORER static void load(struct ckpt_restart_plan *plan, uint64_t index) {
 RESTORER static void launch(struct ckpt_restart_plan *plan, uint64_t index) {
     struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
     (void)index;
-    loading->loader = (int32_t)start_loader(plan, 0, load);
+    if (ERROR(start_loader(plan, CLONE_LOADER, 0, load))) __atomic_store_n(&loading->loader, 0, __ATOMIC_SEQ_CST);
     call(SYS_EXIT, 0, 0, 0, 0, 0, 0);
 }
 
-RESTORER static void start_loading(struct ckpt_restart_plan *plan) {
+// Before the point of no return: makes the loader, which waits. 0, or an error.
+RESTORER static uint64_t make_loader(struct ckpt_restart_plan *plan) {
     struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
     loading->program = (int32_t)call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
-    uint64_t between = start_loader(plan, loading->loader_count, launch);
-    if (ERROR(between)) fail(plan, CKPT_RESTART_STEP_LOADER, between);
+    loading->loader = 1; // until there is one
+    uint64_t between = start_loader(plan, CLONE_PROCESS, loading->loader_count, launch);
+    if (ERROR(between)) return between;
     call(SYS_WAIT4, between, 0, WAIT_ALL, 0, 0, 0);
-    if (loading->loader < 0) fail(plan, CKPT_RESTART_STEP_LOADER, (uint64_t)(int64_t)loading->loader);
-    wait_for(&loading->done, (uint32_t)loading->front_count);
+    while (!__atomic_load_n(&loading->go, __ATOMIC_SEQ_CST)) {
+        if (loader_is_gone(loading)) return (uint64_t)-11; // EAGAIN
+        wait_a_while(&loading->go, 0, 50);
+    }
+    return 0;
+}
+
+// Behind it.
+RESTORER static void start_loading(struct ckpt_restart_plan *plan) {
+    struct ckpt_loading *loading = (struct ckpt_loading *)plan->loading;
+    __atomic_store_n(&loading->go, 2, __ATOMIC_SEQ_CST);
+    wake(&loading->go);
+    for (uint32_t now; (now = __atomic_load_n(&loading->done, __ATOMIC_SEQ_CST)) < loading->front_count;) {
+        if (loader_is_gone(loading)) fail(plan, CKPT_RESTART_STEP_LOADER, NO_PROCESS);
+        wait_a_while(&loading->done, now, 100);
+    }
 }

@@ -196,7 +196,8 @@ RESTORER static uint64_t spawn_all(struct ckpt_restart_plan *plan) {
             return result;
         }
     }
-    return 0;
+    plan->spawn_failed = (int32_t)plan->thread_count;
+    return plan->loading ? make_loader(plan) : 0;
 }
 
 // The two doors, for plan time: it knows where the copy is.

@@ -95,7 +95,7 @@ extension ProgramMemory {
                 if mapping.flags.contains(.wipeOnFork) { try Kernel.advise(range, .wipeOnFork) }
                 if mapping.flags.contains(.dontDump) { try Kernel.advise(range, .dontDump) }
                 // Kernel: EINVAL without transparent huge pages; then there is nothing to say.
-                if mapping.flags.contains(.huge) { try? Kernel.advise(range, .huge) }
+                if mapping.flags.contains(.huge), !holder.waits { try? Kernel.advise(range, .huge) }
                 if mapping.flags.contains(.noHuge) { try? Kernel.advise(range, .noHuge) }
                 let wanted = UInt64(mapping.protection.rawValue)
                 if wanted != staged(holder) { try Kernel.protect(range, wanted) }

@@ -43,7 +43,11 @@ package enum Restart {
         let host = try HostMapping.all()
         let vdso = try Vdso(image: image, host: host, options: options)
         var obstacle = options.load == .lazy ? Loading.obstacle(choice.chain) : nil
-        let isLazy = options.load == .lazy && obstacle == nil
+        var loading: Loading?
+        if options.load == .lazy, obstacle == nil {
+            do throws(Errno) { loading = try Loading(choice.chain, newest: descriptor) } catch { obstacle = error.description }
+        }
+        let isLazy = loading != nil
         let limit = RestartBlock.byteCountLimit(
             threads: image.threads.count, operations: 4 * image.mappings.count + 128 + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
         let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
@@ -53,9 +57,13 @@ package enum Restart {
         }
         var block = RestartBlock(start: hole)
         let tracker = ArmedTracker.make(for: image, above: descriptor)
-        let memory = ProgramMemory(chain: choice.chain, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain) }
-        let loading = memory.holders.contains(where: \.waits) ? try Loading(memory: memory, newest: descriptor) : nil
-        if isLazy && loading == nil { obstacle = "so little of it can wait that it is sooner read" }
+        var viewCount = 0
+        let memory = ProgramMemory(chain: choice.chain, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain, viewCount: &viewCount) }
+        loading?.prepare(memory)
+        if isLazy, !memory.holders.contains(where: \.waits) {
+            loading = nil
+            obstacle = "so little of it can wait that it is sooner read"
+        }
         let status = try StatusFile.begin(
             options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy, above: descriptor)
         var later = try memory.stage()
@@ -69,7 +77,8 @@ package enum Restart {
             + Signals.actions(image: image, block: &block) + (loading == nil ? [] : Loading.holds(&block)) + (tracker?.operations(memory, block: &block) ?? [])
         let timer = try IntervalTimer(image: image, memory: memory)
         let kept = [descriptor, status, tracker?.pageMap ?? -1] + (loading?.descriptors.filter { $0 != descriptor } ?? [])
-        let after = kept.filter { $0 >= 0 }.map {
+        // While memory is loaded a failure is told in the status file; the threads close it.
+        let after = kept.filter { $0 >= 0 && (loading == nil || $0 != status) }.map {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
         } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
 
@@ -87,7 +96,8 @@ package enum Restart {
         content.remedy = "); the image is unchanged, see ckpt check\n"
         content.status = StatusFile.failurePrefix
         content.statusDescriptor = status
-        content.loading = loading?.plan(memory, &later, tracker, named: name, keeping: kept + [tracker?.number ?? -1], block: &block)
+        content.loading = loading?.plan(memory, &later, tracker, named: name, keeping: kept + [tracker?.number ?? -1],
+            rights: Threads.rights(identity, &block), block: &block)
         do throws(Errno) { try block.finish(content) } catch {
             throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
         }

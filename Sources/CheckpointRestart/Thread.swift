@@ -82,6 +82,13 @@ enum Threads {
     }
 }
 
+extension Threads {
+    /// As each thread gives back its capabilities, when it had to have some.
+    static func rights(_ identity: EnteredIdentity, _ block: inout RestartBlock) -> [Operation] {
+        identity.dropCapabilities ? [Rights(block: &block).drop] : []
+    }
+}
+
 /// Dropping capabilities in a user namespace of our own: the program had none, or those of its user.
 private struct Rights {
     let drop: Operation

@@ -42,7 +42,7 @@
     X(PLACE_ID, "writing a thread id") \
     X(TIMER, "starting the timer of the periodic checkpoint") \
     X(VIEW, "mapping memory from the image") \
-    X(LOADER, "starting the loader") \
+    X(LOADER, "loading, whose process was killed") \
     X(HOLD, "holding a thread's system calls until memory is loaded")
 enum ckpt_restart_step {
 #define X(name, text) CKPT_RESTART_STEP_##name,
@@ -82,7 +82,7 @@ struct ckpt_restart_thread {
     // State of a loading phase.
     uint64_t mask;              // what the program had blocked
     int32_t own_tid;            // that it has got
-    uint32_t is_released;
+    uint32_t reserved;
 };
 
 // The loading phase (`--load lazy`): the program computes on private mappings of the image, its *front*, and no thread gets
@@ -96,7 +96,7 @@ struct ckpt_load_unit {
     int32_t descriptor;
     uint32_t crc;
     uint32_t kind;              // enum ckpt_load_kind
-    uint32_t reserved;
+    uint32_t image;             // its index in the chain
 };
 enum ckpt_load_kind {
     CKPT_LOAD_RUN = 0,          // a page run, read where it belongs
@@ -117,15 +117,21 @@ struct ckpt_loading {
     uint64_t dirty, dirty_room, dirty_count;        // pages that the program has written: they must not be clean
     uint64_t stacks, stack_byte_count;      // one for each loader and one for the process that makes the first
     uint64_t bounce;                        // CKPT_RUN_PAGES_MAX pages for each loader
-    uint64_t lines;                         // two of CKPT_RESTART_LINE_BYTES, zero-terminated, for each failure: what is said, and the status file's
+    uint64_t lines;                         // two of CKPT_RESTART_LINE_BYTES, zero-terminated, for each image and failure (damaged,
+                                            // unreadable): what is said, and the status file's
     int32_t page_map;                       // /proc/self/pagemap
     uint32_t loader_count;                  // at most CKPT_LOADERS_MAX
-    // State. Futexes but for the process ids.
-    int32_t program, loader;
+    // State. Futexes but for the first two.
+    int32_t program, pidfd;
+    uint32_t loader;                        // its process id; cleared by the kernel when it ends
+    uint32_t go;                            // 1: the loader is ready; 2: memory is the program's
     uint32_t next, done;                    // units
-    uint32_t begun, held, left;             // threads
+    uint32_t begun, held;                   // threads
+    uint32_t staying;                       // threads and the loader; the last one that leaves takes the block away
     uint32_t is_over, is_lost;
-    uint32_t failed;                        // 1 + the index of a failure
+    uint32_t failed;                        // 1 + 2 × image + kind of the failure
+    uint32_t is_closed;                     // the program's descriptor of the status file
+    uint32_t reserved;
 };
 #define CKPT_LOADERS_MAX 8u
 #define CKPT_RESTART_LINE_BYTES 4352u
@@ -153,6 +159,6 @@ struct ckpt_restart_plan {
 CKPT_ASSERT_SIZE(ckpt_restart_operation, 72);
 CKPT_ASSERT_SIZE(ckpt_restart_thread, 64);
 CKPT_ASSERT_SIZE(ckpt_load_unit, 64);
-CKPT_ASSERT_SIZE(ckpt_loading, 208);
+CKPT_ASSERT_SIZE(ckpt_loading, 224);
 CKPT_ASSERT_SIZE(ckpt_restart_plan, 160);
 #endif
