@@ -39,7 +39,7 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
         Fixture("device", needsDevices: true),
         Fixture("streams", "inherited", standardInput: "what the driver says"), Fixture("streams", "own", factsFile: "facts"),
         Fixture("streams", "closed", factsFile: "facts"),
-        Fixture("arguments", "first", "second word", "\u{e9}t\u{e9}"), Fixture("identity", printsItsIds: true), Fixture("child"), Fixture("library"),
+        Fixture("arguments", "first", "second word", "\u{e9}t\u{e9}"), Fixture("identity", printsItsIds: true), Fixture("child"), Fixture("library"), Fixture("exclusion_hook"),
     ]
     static let inSwift: [Fixture] = [
         Fixture("SwiftTasks", needsItsIds: true), Fixture("SwiftDispatch", needsItsIds: true), Fixture("SwiftFoundation", needsItsIds: true),
