@@ -21,9 +21,10 @@
 #define RESTORER __attribute__((section(".ckpt_restorer"), no_stack_protector, noinline, used, target("general-regs-only")))
 
 enum { SYS_PWRITE64 = 18, SYS_WRITE = 1, SYS_GETPID = 39, SYS_FTRUNCATE = 77, SYS_FUTEX = 202, SYS_GETTID = 186,
-       SYS_EXIT_GROUP = 231, SYS_CLONE3 = 435 };
+       SYS_EXIT_GROUP = 231, SYS_CLONE3 = 435, SYS_NANOSLEEP = 35 };
 enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 #define LAST_ERROR 0xfffffffffffff001ull
+#define EXISTS ((uint64_t)-17)
 
 // The section's borders: module-level assembly comes first in the object, subsection 8000 last in the section.
 asm(".pushsection .ckpt_restorer,\"ax\",@progbits\n"
@@ -191,6 +192,12 @@ RESTORER static uint64_t spawn_all(struct ckpt_restart_plan *plan) {
         arguments[8] = tid ? (uint64_t)&tid : 0;        // set_tid, set_tid_size
         arguments[9] = tid ? 1 : 0;
         uint64_t result = spawn_one((uint64_t *)arguments, &threads[i], plan);
+        // An id that was free a moment ago: on a busy host whoever has it now is mostly gone in another moment.
+        for (uint32_t turn = 0; result == EXISTS && turn < 2000; turn++) {
+            volatile uint64_t time[2] = {0, 1000000};
+            call(SYS_NANOSLEEP, (uint64_t)time, 0, 0, 0, 0, 0);
+            result = spawn_one((uint64_t *)arguments, &threads[i], plan);
+        }
         if (result >= LAST_ERROR) {
             plan->spawn_failed = (int32_t)i;
             return result;
