@@ -194,7 +194,8 @@ RESTORER static uint64_t spawn_all(struct ckpt_restart_plan *plan) {
         uint64_t result = spawn_one((uint64_t *)arguments, &threads[i], plan);
         // An id that was free a moment ago: on a busy host whoever has it now is mostly gone in another moment.
         for (uint32_t turn = 0; result == EXISTS && turn < 2000; turn++) {
-            volatile uint64_t time[2] = {0, 1000000};
+            volatile uint64_t time[2];          // one constant would lie outside the section
+            time[0] = 0, time[1] = 1000000;
             call(SYS_NANOSLEEP, (uint64_t)time, 0, 0, 0, 0, 0);
             result = spawn_one((uint64_t *)arguments, &threads[i], plan);
         }
