@@ -58,6 +58,8 @@ import Testing
                     try run.kill()
                 }
             }
+            // The program does not wait for its hooks, which run on a thread of their own.
+            try awaitFact("the hooks have run") { run.facts.contains("after-restart two\n") ? true : nil }
             let ending = try run.release()
             #expect(ending == .exited(0) && run.facts == "after-restart one: number 2, green\nafter-restart two\nthe end\n", "\(run.story)")
             run.finish()
