@@ -166,7 +166,7 @@ import Testing
             let until = ContinuousClock.now + .seconds(Workshop.isFull ? 60 : 3)
             try awaitFact(seconds: 180, "there are images") {
                 if let mark = run.imageMark() { marks.insert(mark) }
-                return ContinuousClock.now > until && marks.count >= 2 ? true : nil
+                return ContinuousClock.now > until && marks.count >= (Workshop.isFull ? 20 : 2) ? true : nil
             }
             let saved = try run.ckpt("save", "\(run.child?.id ?? 0)")
             #expect(saved.ending == .exited(0), "\(saved)")
