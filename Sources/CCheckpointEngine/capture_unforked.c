@@ -83,15 +83,20 @@ static int is_partly_wiped(int map, int parent_map, uint64_t start, uint64_t end
     return 0;
 }
 
-static void mark(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t flag) {
-    for (uint32_t i = 0; i < c->mapping_count; i++)
-        if (c->mappings[i].start >= start && c->mappings[i].end <= end && c->mappings[i].kind != CKPT_MAPPING_ARENA) c->mappings[i].flags |= flag;
+static void mark(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t flags) {
+    for (uint32_t i = 0; i < c->mapping_count; i++) {
+        struct ckpt_mapping *m = &c->mappings[i];
+        if (m->end <= start || m->end > end || m->kind == CKPT_MAPPING_ARENA) continue;
+        // What grows down may have done so since.
+        if (m->start >= start || flags & CKPT_MAPPING_GROWS_DOWN) m->flags |= flags;
+    }
 }
 
 static uint32_t advice_of(const char *flags) {
     static const struct { char name[3]; uint32_t flag; } names[] = {
         {"wf", CKPT_MAPPING_WIPE_ON_FORK}, {"dc", CKPT_MAPPING_DONT_FORK}, {"dd", CKPT_MAPPING_DONT_DUMP},
         {"hg", CKPT_MAPPING_HUGE}, {"nh", CKPT_MAPPING_NO_HUGE}, {"lo", CKPT_MAPPING_LOCKED},
+        {"gd", CKPT_MAPPING_GROWS_DOWN},
     };
     uint32_t found = 0;
     for (; *flags; flags++)

@@ -260,6 +260,7 @@ uint64_t ckpt_budget_pages(void);
 int ckpt_increment_pays(struct ckpt_checkpoint *c);
 int ckpt_has_requests_in_flight(struct ckpt_checkpoint *c);
 int ckpt_precopy(struct ckpt_checkpoint *c);
+int ckpt_note_advice_alone(struct ckpt_checkpoint *c); // where nothing is copied before the freeze
 // quiet.c: until the program writes little, or for a quarter of a second; whether it does.
 int ckpt_await_quiet(struct ckpt_checkpoint *c);
 uint64_t ckpt_faults(struct ckpt_checkpoint *c); // minor faults of the program: pages that it wrote for the first time, and others

@@ -7,7 +7,8 @@
 //   F1  `epoch` is odd exactly while a freeze is attempted or holds; each attempt has its own odd number.
 //   F2  A thread is parked when its slot's `ready` is this epoch; it leaves when `epoch` is another.
 //   F3  Frozen means: a listing of /proc/PID/task that began after every known thread was parked names no other one, and
-//       `Threads:` counts the same. A parked thread starts no other, so nothing can come later.
+//       `Threads:` counts the same. A parked thread starts no other, so nothing can come later. Workers of the kernel are
+//       listed and do not count.
 #include "engine.h"
 
 #define COOKIE_MARK 0x434b505400000000ull
@@ -69,7 +70,7 @@ struct known_thread { int32_t proc_tid, tid; uint32_t parked; };
 struct roster {
     struct known_thread *threads;
     uint32_t count, parked, ended_leader;
-    uint32_t slots_seen;        // of this epoch
+    uint32_t workers;           // of the kernel, in the last listing
 };
 
 static long read_task_file(struct ckpt_checkpoint *c, int32_t proc_tid, const char *name, char *buffer, size_t byte_count) {
@@ -97,11 +98,24 @@ static int32_t own_tid(struct ckpt_checkpoint *c, int32_t proc_tid) {
     return -1;
 }
 
+// Kernel: io_uring runs requests that would block in threads of the program that never leave the kernel and block every signal
+// (since 5.12, create_io_thread); the last of them stays when its ring is gone. The ninth field of /proc/PID/task/T/stat has
+// their flag. They are no threads of the program: what they write while a ring is open is not tracked (direct_io.c).
+#define IO_WORKER 0x10u // PF_IO_WORKER
+#define STATE_WORKER 'K'
+
+// As in /proc/PID/task/T/stat; 'X': it is not there; 'K': a worker of the kernel.
 static char thread_state(struct ckpt_checkpoint *c, int32_t proc_tid) {
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (1 << 20));
     long length = read_task_file(c, proc_tid, "stat", text, 4096);
     while (length > 0 && text[length] != ')') length--; // the name may hold parentheses
-    return length > 0 ? text[length + 2] : 'X';
+    if (length <= 0) return 'X';
+    const char *at = text + length + 2;
+    char state = *at;
+    uint64_t flags = 0;
+    for (int field = 3; *at && field < 9; at++) field += *at == ' ';
+    ckpt_number(at, 10, &flags);
+    return flags & IO_WORKER ? STATE_WORKER : state;
 }
 
 // Lists the threads; queues the park signal to those not known yet. Returns how many are listed, or a negative errno.
@@ -111,6 +125,7 @@ static long signal_threads(struct ckpt_checkpoint *c, struct roster *roster, int
     uint32_t hint = 0;
     long self = ckpt_getpid();
     *fresh = 0;
+    roster->workers = 0;
     ckpt_call(__NR_lseek, tasks, 0, 0);
     for (;;) {
         long got = ckpt_call(__NR_getdents64, tasks, entries, 1 << 16);
@@ -125,6 +140,8 @@ static long signal_threads(struct ckpt_checkpoint *c, struct roster *roster, int
             uint32_t i = 0;
             while (i < roster->count && roster->threads[(hint + i) % roster->count].proc_tid != proc_tid) i++;
             if (i < roster->count) { hint = (hint + i + 1) % roster->count; continue; }
+            // Only where there was one: a file of /proc for each thread would be a part of the pause.
+            if (ckpt_state.has_workers && thread_state(c, proc_tid) == STATE_WORKER) { roster->workers++; continue; }
             if (roster->count == CKPT_THREADS_MAX) return -7; // E2BIG
             int32_t tid = own_tid(c, proc_tid);
             struct ckpt_siginfo info;
@@ -179,13 +196,14 @@ static uint32_t count_of_threads(struct ckpt_checkpoint *c) {
     return (uint32_t)count;
 }
 
-// Forgets threads that ended; finds a leader that called pthread_exit and stays as a zombie.
+// Forgets threads that ended, or are none of the program; finds a leader that called pthread_exit and stays as a zombie.
 static void forget_ended(struct ckpt_checkpoint *c, struct roster *roster) {
     for (uint32_t i = 0; i < roster->count; i++) {
         struct known_thread *thread = &roster->threads[i];
         if (thread->parked) continue;
         char state = thread_state(c, thread->proc_tid);
-        if (state != 'Z' && state != 'X') continue;
+        if (state != 'Z' && state != 'X' && state != STATE_WORKER) continue;
+        if (state == STATE_WORKER) ckpt_state.has_workers = 1;
         if (thread->proc_tid == c->proc_pid) {
             if (roster->count > 1 && !roster->ended_leader) { roster->ended_leader = 1; thread->parked = 2; roster->parked++; }
         } else {
@@ -197,7 +215,7 @@ static void forget_ended(struct ckpt_checkpoint *c, struct roster *roster) {
 
 static int freeze_once(struct ckpt_checkpoint *c, int tasks, uint64_t deadline) {
     struct ckpt_control *control = ckpt_control();
-    struct roster roster = {(struct known_thread *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (2 << 20)), 0, 0, 0, 0};
+    struct roster roster = {.threads = (struct known_thread *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (2 << 20))};
     // Threads of an earlier epoch must have left their slots.
     while (ckpt_load(&control->inside) > 0) {
         if (ckpt_clock(CKPT_CLOCK_MONOTONIC) > deadline) return -CKPT_ETIMEDOUT;
@@ -217,8 +235,8 @@ static int freeze_once(struct ckpt_checkpoint *c, int tasks, uint64_t deadline) 
         if (listed < 0) return (int)listed;
         if (listed == 0 || roster.count == 0) return -CKPT_ESRCH; // the program has ended
         note_parked(&roster, epoch);
-        if (fresh == 0 && roster.parked == roster.count && (uint32_t)listed == roster.count) {
-            if (count_of_threads(c) != roster.count) continue;
+        if (fresh == 0 && roster.parked == roster.count && (uint32_t)listed == roster.count + roster.workers) {
+            if (count_of_threads(c) != roster.count + roster.workers) continue;
             c->thread_count = roster.count;
             for (uint32_t i = 0; i < roster.count; i++)
                 if (roster.threads[i].parked == 1) c->live_tid = roster.threads[i].proc_tid;

@@ -132,10 +132,12 @@ static void warm(struct ckpt_checkpoint *c) {
     ckpt_call(__NR_madvise, c->tables.base + (c->tables.used & ~4095ull), 1 << 18, 23);
 }
 
-// Without rounds.
-static int note_advice(struct ckpt_checkpoint *c) {
+int ckpt_note_advice_alone(struct ckpt_checkpoint *c) {
+    struct mark start = mark(c);
     int error = ckpt_capture_mappings(c);
-    return error < 0 ? error : ckpt_note_advice(c);
+    if (error == 0) error = ckpt_note_advice(c);
+    release(c, &start);
+    return error;
 }
 
 int ckpt_precopy(struct ckpt_checkpoint *c) {
@@ -146,9 +148,12 @@ int ckpt_precopy(struct ckpt_checkpoint *c) {
     // Order: the base is forgotten before anything is protected for another image (T3).
     ckpt_state.base = 0;
     c->exclusion_version = ckpt_exclusions_version();
-    if (ckpt_guard_is_open() || ckpt_state.direct_io) {
+    if (ckpt_state.direct_io) {
+        int error = ckpt_note_advice_alone(c);
+        if (error < 0) return error;
+    } else if (ckpt_guard_is_open()) {
         struct mark start = mark(c);
-        int error = ckpt_state.direct_io ? note_advice(c) : ckpt_guard_begin(c);
+        int error = ckpt_guard_begin(c);
         release(c, &start);
         if (error < 0) return error;
     }

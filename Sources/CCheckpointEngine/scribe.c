@@ -111,7 +111,7 @@ static int capture(struct ckpt_checkpoint *c) {
     ckpt_futex_wake(&control->command);
     int error = ckpt_capture_process(c);
     if (error == 0) error = ckpt_capture_mappings(c);
-    if (c->tracked) ckpt_apply_advice(c);
+    ckpt_apply_advice(c);
     if (error == 0) error = ckpt_capture_threads(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
     while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE) {
@@ -196,7 +196,7 @@ static int prepare(struct ckpt_checkpoint *c) {
     const struct ckpt_plan *plan = &ckpt_state.plan;
     // An image that a requester named stands alone, and must not take the changes away from the program's own chain.
     c->tracked = plan->tracker != CKPT_TRACKER_NONE && !c->named && ckpt_tracker_is_open() && !ckpt_has_requests_in_flight(c);
-    if (!c->tracked) return 0;
+    if (!c->tracked) return ckpt_note_advice_alone(c);
     int error = ckpt_copy_begin(c);
     if (error == 0) error = ckpt_ledger_begin(c);
     if (error < 0) return error;

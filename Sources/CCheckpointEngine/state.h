@@ -135,6 +135,7 @@ struct ckpt_state {                 // saved with the program's memory
     uint32_t tracked_half, tracked_count; // of the table of file mappings that belongs to the base
     uint32_t tracks_exclusions;     // this tracker has seen every mapping: what is not registered is newer than its exclusions
     uint32_t direct_io;             // the program was seen with direct I/O: nothing is copied while it runs
+    uint32_t has_workers;           // the kernel was seen with threads of io_uring in it (freeze.c)
     uint64_t cost_ns;               // what the last checkpoint cost the program: its pause and the slowdown; 0: not measured
     uint64_t durable_ns;            // monotonic time of the last durable image of this process; 0: none
     uint64_t next_interval_ns;      // found from the last cost, taken up by the next trigger; 0: none

@@ -42,6 +42,38 @@ import Testing
         try expectTheSame(run)
     }
 
+    @Test func `a clock that jumps at a restart changes nothing for periodic checkpoints and the least time between two`() throws {
+        let run = try Run(Fixture("condition"), as: .nobody)
+        run.environment["CKPT_EVERY"] = "0.1"
+        try run.explain {
+            try run.start()
+            var mark = try awaitImage(run, otherThan: nil, "the first image is there")
+            // A year ahead, then back to nearly the boot of this machine, then as it was.
+            let uptime = Int(text(of: "/proc/uptime").prefix { $0 != "." }) ?? 0
+            for clocks in ["31536000", "-\(max(uptime - 5, 0))", "0"] {
+                try run.kill()
+                mark = run.imageMark()
+                try run.start(Workshop.shared.program("another_host"), ["--clocks", clocks, "--", Workshop.shared.program("ckpt-restart"), run.image], as: .nobody)
+                try run.waitUntilAlive()
+                for number in 1 ... 2 { mark = try awaitImage(run, otherThan: mark, "image \(number) with clocks \(clocks) s ahead is there") }
+            }
+            // Of the time of the last image on another clock nothing is left.
+            try run.kill()
+            let environment = run.environment
+            run.environment = ["CKPT_MIN_INTERVAL": "1h"]
+            try run.start()
+            try run.checkpoint(.save)
+            try run.kill()
+            run.environment = environment
+            try run.start(Workshop.shared.program("another_host"), ["--clocks", "-\(max(uptime - 5, 0))", "--", Workshop.shared.program("ckpt-restart"), run.image], as: .nobody)
+            try run.waitUntilAlive()
+            try run.checkpoint(.save)
+            let refused = try run.ckpt("save", "\(run.child?.id ?? 0)")
+            #expect(refused.ending == .exited(69), "\(refused)")
+        }
+        try expectTheSame(run)
+    }
+
     @Test func `a request that is too soon is answered at once, but never one that ends the program`() throws {
         let run = try Run(Fixture("condition"), as: .nobody)
         run.environment["CKPT_MIN_INTERVAL"] = "1h"

@@ -4,6 +4,7 @@
 #include "faulty.h"
 
 struct faulty *faulty;
+int64_t clock_jump_ns;
 
 // Calls that fail when a disk or the kernel's tables are full or broken. The others cannot, and are passed on.
 static int can_fail(long number) {
@@ -18,7 +19,14 @@ static int can_fail(long number) {
 
 static int moves_bytes(long number) { return number == __NR_read || number == __NR_pread64 || number == __NR_write || number == __NR_pwrite64; }
 
+static long tell_time(struct ckpt_timespec *time) {
+    long result = ckpt_kernel_call(__NR_clock_gettime, CKPT_CLOCK_REALTIME, (long)time, 0, 0, 0, 0);
+    time->seconds += clock_jump_ns / 1000000000;
+    return result;
+}
+
 long ckpt_faulty_call(long number, long a, long b, long c, long d, long e, long f) {
+    if (number == __NR_clock_gettime && a == CKPT_CLOCK_REALTIME) return tell_time((struct ckpt_timespec *)b);
     if (!faulty || !faulty->at || ckpt_kernel_call(__NR_getpid, 0, 0, 0, 0, 0, 0) == faulty->program) return ckpt_kernel_call(number, a, b, c, d, e, f);
     if (__atomic_add_fetch(&faulty->count, 1, __ATOMIC_SEQ_CST) == faulty->at) {
         static const long errors[FAULTS] = {[FAULT_EIO] = -5, [FAULT_ENOSPC] = -CKPT_ENOSPC, [FAULT_EINTR] = -CKPT_EINTR};

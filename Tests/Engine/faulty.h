@@ -17,4 +17,5 @@ struct faulty {
     int64_t number;         // of the system call
 };
 extern struct faulty *faulty;
+extern int64_t clock_jump_ns;  // what the clock of the day is off, as the engine sees it; whole seconds
 #endif

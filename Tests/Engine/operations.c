@@ -2,8 +2,10 @@
 // The operations of the tracker's test. They do not know what is mapped where: what fails, fails, and what faults is jumped out of.
 #define _GNU_SOURCE
 #include "operations.h"
+#include "faulty.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -202,6 +204,55 @@ static int read_directly(void) {
     close(file);
     return result < 0 ? -1 : 0;
 }
+// io_uring: by the calling thread or by one of the kernel's; into memory that was registered, past its protections and its pages'
+// marks. A request may wait for its data while checkpoints are taken.
+static struct { struct io_uring ring; int is_open, pipe[2]; } later;
+static int finish_ring(struct io_uring *ring) {
+    struct io_uring_cqe *answer;
+    int result = io_uring_wait_cqe(ring, &answer);
+    if (result == 0) result = answer->res;
+    io_uring_queue_exit(ring);
+    return result;
+}
+static int submit_read(struct io_uring *ring, int file, uint64_t at, unsigned length, int is_registered) {
+    struct iovec memory = {(void *)at, length};
+    if (io_uring_queue_init(4, ring, 0) < 0) return -1;
+    int result = is_registered ? io_uring_register_buffers(ring, &memory, 1) : 0;
+    struct io_uring_sqe *request = io_uring_get_sqe(ring);
+    if (is_registered) io_uring_prep_read_fixed(request, file, (void *)at, length, 0, 0);
+    else io_uring_prep_read(request, file, (void *)at, length, 0);
+    if (one_in(2)) io_uring_sqe_set_flags(request, IOSQE_ASYNC);
+    if (result == 0) result = io_uring_submit(ring) == 1 ? 0 : -1;
+    if (result < 0) io_uring_queue_exit(ring);
+    return result;
+}
+static int read_by_ring(void) {
+    struct io_uring ring;
+    // As with direct reads: what begins and ends while a checkpoint is taken may not go past the pages' marks.
+    int is_registered = !concurrent && one_in(2);
+    int file = open(one_in(3) ? "/dev/urandom" : paths[below(FILES)], O_RDONLY | O_CLOEXEC | (is_registered && one_in(2) ? O_DIRECT : 0));
+    if (file < 0) return -1;
+    uint64_t at = some_page() + (is_registered ? 0 : below(4096));
+    int result = submit_read(&ring, file, at, (unsigned)within(at, (1 + below(4)) * 4096), is_registered);
+    if (result == 0) result = finish_ring(&ring);
+    close(file);
+    return result;
+}
+static int read_later(void) {
+    if (concurrent || (!later.is_open && !one_in(8))) return -1;
+    if (!later.is_open) {
+        if (pipe2(later.pipe, O_CLOEXEC)) return -1;
+        if (submit_read(&later.ring, later.pipe[0], some_page(), 4096, one_in(3) ? 0 : 1) == 0) { later.is_open = 1; return 0; }
+    } else {
+        uint8_t bytes[4096];
+        fill(bytes, sizeof bytes);
+        if (write(later.pipe[1], bytes, sizeof bytes) > 0) finish_ring(&later.ring);
+        later.is_open = 0;
+    }
+    close(later.pipe[0]);
+    close(later.pipe[1]);
+    return 0;
+}
 static int pass_pipe(void) {
     int ends[2];
     uint8_t bytes[3000];
@@ -257,6 +308,31 @@ static int self_memory(void) {
     close(file);
     return result < 0 ? -1 : 0;
 }
+// A mapping that the kernel extends downwards when the page below it is touched (expand_stack of mm/mmap.c), like the first stack.
+#define GROWING_TOP (WINDOW - (64ull << 20))
+#define GROWING_BYTES (8ull << 20)
+static int grow_down(void) {
+    static uint64_t lowest;
+    uint64_t length = (1 + below(16)) * 4096;
+    if (one_in(3) || !lowest) {
+        if (one_in(2)) munmap((void *)(GROWING_TOP - GROWING_BYTES), GROWING_BYTES);
+        lowest = GROWING_TOP - length;
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN;
+        if (mmap((void *)lowest, length, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) return -1;
+    }
+    if (one_in(6)) return mprotect((void *)(GROWING_TOP - 8 * 4096), 4 * 4096, one_in(2) ? PROT_READ : PROT_READ | PROT_WRITE);
+    uint64_t at = lowest - below(80) * 4096;
+    if (at < GROWING_TOP - GROWING_BYTES) return -1;
+    *(volatile uint64_t *)(at + below(512) * 8) = draw();
+    if (at < lowest) lowest = at;
+    return 0;
+}
+// The clock of the day is set: the engine sees hours or years pass, forwards or backwards.
+static int jump_clock(void) {
+    static const int64_t jumps[] = {0, 1000000000, 3600000000000, 315360000000000000};
+    clock_jump_ns = jumps[below(4)] * (one_in(2) ? 1 : -1);
+    return 0;
+}
 static int use_stack(void) {
     volatile char bytes[65536];
     for (size_t i = 0; i < sizeof bytes; i += 1000) bytes[i] = (char)below(100);
@@ -270,7 +346,7 @@ const struct operation operations[] = {
     {"make-huge", make_huge, 2}, {"guard", guard, 4}, {"page-out", page_out, 3}, {"populate", populate, 3}, {"lock", lock_pages, 1}, {"never-fork", never_fork, 1},
     {"break", move_break, 4}, {"change-file", change_file, 6}, {"truncate-file", truncate_file, 6}, {"replace-file", replace_file, 6}, {"read", read_into, 6},
     {"read-directly", read_directly, 3}, {"pipe", pass_pipe, 3}, {"fork", fork_child, 3}, {"futex", futex_words, 4}, {"self-memory", self_memory, 3},
-    {"stack", use_stack, 4},
+    {"stack", use_stack, 4}, {"ring", read_by_ring, 3}, {"ring-later", read_later, 4}, {"grow-down", grow_down, 6}, {"clock", jump_clock, 2},
 };
 const unsigned operation_count = sizeof operations / sizeof *operations;
 

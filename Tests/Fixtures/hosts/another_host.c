@@ -7,6 +7,7 @@
 //     --no-proc            the new root has no /proc
 //     --no-user-namespaces the program may make none (user.max_user_namespaces is 0 for it)
 //     --small DIRECTORY    a file system of 40 MiB is mounted there
+//     --clocks SECONDS     its monotonic clock and that since the boot are ahead of ours, or behind (not before 0)
 //
 // Without root it works in a user namespace with the same user id; the program itself has no privilege there.
 #define _GNU_SOURCE
@@ -23,6 +24,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80 // since 5.6
+#endif
 
 static void must(int done, const char *what) {
     if (done) return;
@@ -58,7 +63,7 @@ static void bind_at(const char *root, const char *path, int is_directory) {
 }
 
 int main(int count, char **arguments) {
-    const char *data = NULL, *small = NULL;
+    const char *data = NULL, *small = NULL, *clocks = NULL;
     int bare = 0, proc = 1, namespaces = 1, user = -1, at = 1;
     for (; at < count && strcmp(arguments[at], "--") != 0; at++) {
         if (strcmp(arguments[at], "--bare") == 0) { bare = 1; data = arguments[++at]; }
@@ -67,6 +72,7 @@ int main(int count, char **arguments) {
         else if (strcmp(arguments[at], "--no-proc") == 0) proc = 0;
         else if (strcmp(arguments[at], "--no-user-namespaces") == 0) namespaces = 0;
         else if (strcmp(arguments[at], "--small") == 0) small = arguments[++at];
+        else if (strcmp(arguments[at], "--clocks") == 0) clocks = arguments[++at];
         else must(0, arguments[at]);
     }
     must(at + 1 < count, "no program");
@@ -98,6 +104,13 @@ int main(int count, char **arguments) {
         if (!namespaces) write_file("/proc/sys/user/max_user_namespaces", "0");
     } else must(unshare(CLONE_NEWNS) == 0, "mount namespace");
     must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private mounts");
+    if (clocks) {
+        char offsets[128];
+        snprintf(offsets, sizeof offsets, "monotonic %s 0\nboottime %s 0\n", clocks, clocks);
+        must(unshare(CLONE_NEWTIME) == 0, "time namespace");
+        write_file("/proc/self/timens_offsets", offsets);
+        must(setns(open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC), CLONE_NEWTIME) == 0, "time namespace");
+    }
     if (small) must(mount("small", small, "tmpfs", 0, "size=40m,mode=1777") == 0, small);
     if (data) {
         const char *root = "/mnt";
