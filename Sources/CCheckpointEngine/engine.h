@@ -210,6 +210,7 @@ long ckpt_read_link(int directory, const char *path, char *buffer, size_t byte_c
 // freeze.c
 void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo *info, void *ucontext);
 int ckpt_freeze(struct ckpt_checkpoint *c);
+int ckpt_freeze_undeferred(struct ckpt_checkpoint *c, int with_hooks); // scribe.c
 void ckpt_thaw(uint32_t command);
 
 // capture_<kind>.c: facts into the tables of the checkpoint

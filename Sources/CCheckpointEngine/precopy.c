@@ -111,11 +111,15 @@ static int64_t copy_round(struct ckpt_checkpoint *c, int first) {
     ckpt_memcpy(doubts, c->doubts, sizeof doubts);
     c->doubt_count = 0;
     int64_t copied = ckpt_capture_mappings(c);
-    if (copied >= 0 && first) copied = ckpt_note_advice(c);
     for (uint32_t i = 0; copied >= 0 && i < c->mapping_count; i++) {
         if (ckpt_call(__NR_getppid) != c->pid) { copied = -CKPT_ESRCH; break; }
         int64_t got = copy_mapping(c, &c->mappings[i], first, overlaps(doubts, doubt_count, &c->mappings[i]));
         copied = got < 0 ? got : copied + got;
+    }
+    // Order: behind the copies, so that helpers write meanwhile; nothing needs it before the freeze.
+    if (copied >= 0 && first) {
+        int error = ckpt_note_advice(c);
+        if (error < 0) copied = error;
     }
     release(c, &before);
     return copied;

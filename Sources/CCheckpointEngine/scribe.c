@@ -88,10 +88,10 @@ static int wait_for_deferrals(struct ckpt_checkpoint *c) {
     return 0;
 }
 
-// Hooks and freeze, until they succeed with nobody inside `deferring`.
-static int freeze(struct ckpt_checkpoint *c) {
+// Hooks, where they are wanted, and freeze, until they succeed with nobody inside `deferring`.
+int ckpt_freeze_undeferred(struct ckpt_checkpoint *c, int with_hooks) {
     for (;;) {
-        int error, hooks = ckpt_load(&ckpt_state.live.hooks) > 0;
+        int error, hooks = with_hooks && ckpt_load(&ckpt_state.live.hooks) > 0;
         c->has_hooks = hooks;
         // Order: the after-hooks of the round before have begun and ended, or this round's question would hide theirs.
         if (hooks) wait_for_after_hooks(c);
@@ -260,7 +260,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     ckpt_capture_processor(c);
     identify(c);
     if ((error = fail(c, CKPT_STEP_WRITE, prepare(c))) < 0) return error;
-    if ((error = freeze(c)) < 0) {
+    if ((error = ckpt_freeze_undeferred(c, 1)) < 0) {
         if (c->has_hooks) end_hooks(c->step == CKPT_STEP_HOOK ? CKPT_OUTCOME_CANCELLED : CKPT_OUTCOME_FAILED);
         return error;
     }

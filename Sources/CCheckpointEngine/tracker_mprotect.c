@@ -242,8 +242,9 @@ static int protect_all(struct ckpt_checkpoint *c) {
 
 int ckpt_guard_begin(struct ckpt_checkpoint *c) {
     uint32_t attempts = c->attempts;
-    int error = ckpt_freeze(c);
-    if (error < 0) { c->step = CKPT_STEP_FREEZE; return error; }
+    // Not inside `deferring`: what the program has written there, so that the kernel can write there too, stays as it is.
+    int error = ckpt_freeze_undeferred(c, 0);
+    if (error < 0) return error;
     c->attempts = attempts;
     c->frozen = 1;
     // Order: a thread of the program sees to it that the handler is ours, before anything is protected.
