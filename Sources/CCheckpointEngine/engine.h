@@ -183,6 +183,7 @@ struct ckpt_checkpoint {
     uint64_t memory_byte_count, page_byte_count, stored_byte_count, page_count; // populated pages: here, zero or the parent's
     uint32_t unsupported_count;
     uint64_t pause_began_ns;
+    uint32_t blocked_count;         // threads that were in a call before the freeze (blocked.c)
     uint32_t exclusion_mark;        // of this freeze
     uint32_t exclusion_version;     // of the table, before the first round
     uint32_t is_swapped;            // some of the program's pages are swapped out
@@ -206,6 +207,11 @@ const char *ckpt_number(const char *text, unsigned base, uint64_t *number);
 int ckpt_find_field(const char *text, const char *field, unsigned base, uint64_t *number); // "Field:\t123"
 long ckpt_read_text(int directory, const char *path, char *buffer, size_t byte_count); // zero-terminated; length or negative errno
 long ckpt_read_link(int directory, const char *path, char *buffer, size_t byte_count);
+
+// blocked.c: calls in which threads are blocked; before the freeze, then for each thread that is parked
+void ckpt_look_at_blocked(struct ckpt_checkpoint *c, int tasks);
+void ckpt_mend_blocked(struct ckpt_checkpoint *c, const struct ckpt_slot *slot, int32_t proc_tid);
+void ckpt_repeat_interrupted(uint64_t ucontext); // of this thread, in a handler; without its time-out
 
 // freeze.c
 void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo *info, void *ucontext);

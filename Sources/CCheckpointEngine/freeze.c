@@ -31,6 +31,8 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
     slot->robust_list = slot->robust_list_byte_count = 0;
     ckpt_call(__NR_get_robust_list, 0, &slot->robust_list, &slot->robust_list_byte_count);
     ckpt_call(__NR_prctl, 16 /* PR_GET_NAME */, slot->name);
+    uint64_t usage[18]; // struct rusage
+    slot->switches = ckpt_call(__NR_getrusage, 1 /* RUSAGE_THREAD */, usage) == 0 ? usage[16] : 0;
     // The first to get here in this epoch captures what only a thread of the program can ask the kernel.
     int captor = ckpt_exchange(&control->captor, epoch) != epoch;
     // Order: the record before `ready`, `ready` before the count that wakes the scribe.
@@ -174,7 +176,7 @@ static long signal_threads(struct ckpt_checkpoint *c, struct roster *roster, int
 }
 
 // Marks those whose slot is ready.
-static void note_parked(struct roster *roster, uint32_t epoch) {
+static void note_parked(struct ckpt_checkpoint *c, struct roster *roster, uint32_t epoch) {
     struct ckpt_control *control = ckpt_control();
     uint32_t claimed = ckpt_load(&control->slot_count) - control->slot_first;
     if (claimed > CKPT_SLOT_COUNT) claimed = CKPT_SLOT_COUNT;
@@ -183,7 +185,10 @@ static void note_parked(struct roster *roster, uint32_t epoch) {
         if (ckpt_load(&slot->ready) != epoch) continue;
         for (uint32_t i = 0; i < roster->count; i++)
             if (roster->threads[i].tid == slot->tid) {
-                if (!roster->threads[i].parked) { roster->threads[i].parked = 1; roster->parked++; }
+                if (roster->threads[i].parked) break;
+                roster->threads[i].parked = 1;
+                roster->parked++;
+                ckpt_mend_blocked(c, slot, roster->threads[i].proc_tid);
                 break;
             }
     }
@@ -234,7 +239,7 @@ static int freeze_once(struct ckpt_checkpoint *c, int tasks, uint64_t deadline) 
         long listed = signal_threads(c, &roster, tasks, epoch, &fresh);
         if (listed < 0) return (int)listed;
         if (listed == 0 || roster.count == 0) return -CKPT_ESRCH; // the program has ended
-        note_parked(&roster, epoch);
+        note_parked(c, &roster, epoch);
         if (fresh == 0 && roster.parked == roster.count && (uint32_t)listed == roster.count + roster.workers) {
             if (count_of_threads(c) != roster.count + roster.workers) continue;
             c->thread_count = roster.count;
@@ -293,6 +298,7 @@ int ckpt_freeze(struct ckpt_checkpoint *c) {
     int error;
     for (;;) {
         c->attempts++;
+        ckpt_look_at_blocked(c, (int)tasks);
         c->pause_began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
         error = freeze_once(c, (int)tasks, c->pause_began_ns + plan->freeze_deadline_ns);
         if (error == 0) break;

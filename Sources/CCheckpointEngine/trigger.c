@@ -152,7 +152,8 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
 
 // From entry.S, on the trigger's stack, with the lock held and all signals blocked.
 __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct ckpt_siginfo *info, void *context) {
-    (void)context;
+    // Whatever becomes of the request: it is no signal of the program's.
+    ckpt_repeat_interrupted((uint64_t)context);
     if (ckpt_make_ready() < 0) return;
     struct ckpt_control *control = ckpt_control();
     // From a scribe whose park signals reach nobody: the first pthread_create since the request has put glibc's handler over ours.
