@@ -136,6 +136,9 @@ int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
     if (error < 0 || ckpt_guard_is_open() || ckpt_read_text(-100, "/proc/self/status", text, 8192) < 0) return error;
     ckpt_find_field(text, "VmSwap:", 10, &swapped);
+#ifdef CKPT_TEST_HOOKS
+    swapped += ckpt_test_swapped.end - ckpt_test_swapped.start;
+#endif
     c->is_swapped = swapped > 0;
     return c->is_swapped ? scan(c, page_count) : 0;
 }
