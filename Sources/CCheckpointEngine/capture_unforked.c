@@ -152,9 +152,14 @@ static int add_unforked(const struct ckpt_unforked *range) {
 static void note(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t advice) {
     (void)c;
     if ((start < ckpt_arena + CKPT_ARENA_BYTES && end > ckpt_arena) || start == ckpt_state.beacon) return;
-    struct ckpt_unforked range = {start, end};
-    if (advice & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) add_unforked(&range);
-    if (ckpt_state.advised_count < CKPT_ADVISED_MAX)
+    // What the tracker by mprotect has split, into more pieces than there is room for, is one to the program.
+    struct ckpt_unforked range = {start, end}, *unforked = &ckpt_state.unforked[ckpt_state.unforked_count];
+    struct ckpt_advised *advised = &ckpt_state.advised[ckpt_state.advised_count];
+    int is_unforked = (advice & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) != 0;
+    if (is_unforked && ckpt_state.unforked_count && unforked[-1].end == start) unforked[-1].end = end;
+    else if (is_unforked) add_unforked(&range);
+    if (ckpt_state.advised_count && advised[-1].end == start && advised[-1].advice == advice) advised[-1].end = end;
+    else if (ckpt_state.advised_count < CKPT_ADVISED_MAX)
         ckpt_state.advised[ckpt_state.advised_count++] = (struct ckpt_advised){start, end, advice, 0};
 }
 

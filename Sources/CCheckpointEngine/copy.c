@@ -69,6 +69,26 @@ static uint32_t next_place(struct ckpt_checkpoint *c, uint32_t mapping, uint64_t
 
 static int has_place(const struct ckpt_page *page) { return page->place >= CKPT_PLACE_FILE && page->place < CKPT_PLACE_HOT; }
 
+static int leave_place(struct ckpt_checkpoint *c, uint32_t place) {
+    if (place == CKPT_PLACE_NONE || c->append_only) return 0; // what was given to a sink stays there
+    struct ckpt_left *left = ckpt_take(&c->ledger.memory, sizeof *left);
+    if (!left) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
+    *left = (struct ckpt_left){c->left, place};
+    c->left = left;
+    return 0;
+}
+
+// A copy in the arena may have had a place before.
+static uint32_t place_of(struct ckpt_checkpoint *c, const struct ckpt_page *page) {
+    return page->place & CKPT_PLACE_HOT ? c->hot_places[page->place & ~CKPT_PLACE_HOT] : has_place(page) ? page->place : CKPT_PLACE_NONE;
+}
+
+int ckpt_leave(struct ckpt_checkpoint *c, struct ckpt_page *page) {
+    uint32_t place = place_of(c, page);
+    page->place = CKPT_PLACE_NONE;
+    return leave_place(c, place);
+}
+
 // The page is in the output's buffer.
 static void keep_page(struct ckpt_checkpoint *c, struct ckpt_page *page, const uint8_t *bytes) {
     page->crc = ckpt_crc32c(0, bytes, CKPT_PAGE_SIZE);
@@ -80,20 +100,21 @@ static int is_excluded(struct ckpt_checkpoint *c, uint64_t at, struct ckpt_page 
     uint32_t exclusion = ckpt_exclusion_of_page(at);
     if (exclusion == CKPT_PAGE_READ_ONLY) return page->place == CKPT_PLACE_PARENT;
     if (exclusion != CKPT_PAGE_DEAD) return 0;
-    page->place = CKPT_PLACE_NONE;
     c->dead_count++;
     if (!c->tracked) c->report.excluded_byte_count += CKPT_PAGE_SIZE; // else the freeze counts (final.c)
-    return 1;
+    // Excluded since it was copied: its bytes are to be in no image, and not in the gaps of its file either.
+    int error = ckpt_leave(c, page);
+    return error < 0 ? error : 1;
 }
 
 // One page to its place in the file, from `source` or (NULL) from the program's memory. Returns 1, or 0 when it cannot be read.
 static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t at, const uint8_t *source) {
     struct ckpt_page *page = ckpt_ledger_page(c, at);
     if (!page) return -CKPT_ENOMEM;
-    if (is_excluded(c, at, page)) return 1;
-    // A copy in the arena may have had a place before.
-    uint32_t kept = page->place & CKPT_PLACE_HOT ? c->hot_places[page->place & ~CKPT_PLACE_HOT] : has_place(page) ? page->place : CKPT_PLACE_NONE;
-    int error = 0, again = kept != CKPT_PLACE_NONE && !c->append_only;
+    int error = is_excluded(c, at, page);
+    if (error) return error;
+    uint32_t kept = place_of(c, page);
+    int again = kept != CKPT_PLACE_NONE && !c->append_only;
     uint64_t file_end = c->file_end, next_address = c->next_address;
     uint32_t next_mapping = c->next_mapping, place = again ? kept : next_place(c, (uint32_t)(m - c->mappings), at);
     uint8_t *to = ckpt_output_page(c, (uint64_t)(place - CKPT_PLACE_FILE) * CKPT_PAGE_SIZE, &error);
@@ -104,6 +125,8 @@ static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
     if (!readable || is_zero(to)) {
         page->place = readable ? CKPT_PLACE_ZERO : CKPT_PLACE_NONE;
         if (!again) c->file_end = file_end, c->next_address = next_address, c->next_mapping = next_mapping;
+        // It may be zero because a part of it is excluded now.
+        else if ((error = leave_place(c, kept)) < 0) return error;
         return readable;
     }
     page->place = place;
@@ -148,7 +171,9 @@ int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping 
     for (uint64_t at = start; at < end; at += CKPT_PAGE_SIZE) {
         struct ckpt_page *page = ckpt_ledger_page(c, at);
         if (!page) return -CKPT_ENOMEM;
-        if (is_excluded(c, at, page)) { copied++; continue; }
+        int excluded = is_excluded(c, at, page);
+        if (excluded < 0) return excluded;
+        if (excluded) { copied++; continue; }
         uint32_t index = page->place & CKPT_PLACE_HOT ? page->place & ~CKPT_PLACE_HOT : c->hot_count;
         if (index == CKPT_HOT_PAGES) return -CKPT_ENOSPC;
         if (read_page(c, m, hot_page(index), at) < 0) {
@@ -174,6 +199,18 @@ void ckpt_patch_hot(struct ckpt_checkpoint *c, const void *field, const void *va
     }
 }
 
+// Order: behind the freeze, before which all that was queued for these places is written. None of them is used again.
+static int clear_left(struct ckpt_checkpoint *c) {
+    for (; c->left; c->left = c->left->next) {
+        int error = 0;
+        uint8_t *to = ckpt_output_page(c, (uint64_t)(c->left->place - CKPT_PLACE_FILE) * CKPT_PAGE_SIZE, &error);
+        if (!to) return error;
+        ckpt_memset(to, 0, CKPT_PAGE_SIZE);
+        ckpt_output_keep(c);
+    }
+    return 0;
+}
+
 int ckpt_flush_hot(struct ckpt_checkpoint *c) {
     ckpt_ledger_sort(c);
     for (uint32_t i = 0; i < c->ledger.count; i++) {
@@ -184,7 +221,11 @@ int ckpt_flush_hot(struct ckpt_checkpoint *c) {
             uint32_t index = page->place & ~CKPT_PLACE_HOT, before = c->hot_places[index];
             const uint8_t *bytes = hot_page(index);
             int error = 0;
-            if (is_zero(bytes)) { page->place = CKPT_PLACE_ZERO; continue; }
+            if (is_zero(bytes)) {
+                page->place = CKPT_PLACE_ZERO;
+                if ((error = leave_place(c, before)) < 0) return error;
+                continue;
+            }
             page->place = before && !c->append_only ? before : next_place(c, NO_MAPPING, (block->number * CKPT_BLOCK_PAGES + k) * CKPT_PAGE_SIZE);
             uint8_t *to = ckpt_output_page(c, (uint64_t)(page->place - CKPT_PLACE_FILE) * CKPT_PAGE_SIZE, &error);
             if (!to) return error;
@@ -193,5 +234,5 @@ int ckpt_flush_hot(struct ckpt_checkpoint *c) {
         }
     }
     c->hot_count = 0;
-    return 0;
+    return clear_left(c);
 }

@@ -63,6 +63,7 @@ void ckpt_reap_scribe(void);
 void ckpt_scribe(void);
 #ifdef CKPT_TEST_HOOKS
 extern void (*ckpt_test_frozen)(void); // called in the freeze, behind the last copy (Tests/Engine)
+extern struct ckpt_unforked ckpt_test_swapped; // a range of whole mappings that is as if swapped out, on a kernel with the defect (final.c)
 #endif
 
 // What a debugger wants of a signal frame, copied in the freeze: the frame itself is the program's.
@@ -111,6 +112,7 @@ struct ckpt_page { uint32_t place, crc; };
 #define CKPT_PLACE_HOT 0x80000000u  // + index of the copy in the arena: not yet written
 #define CKPT_BLOCK_PAGES 512u
 struct ckpt_block { uint64_t number; struct ckpt_page *pages; };  // 2 MiB of addresses
+struct ckpt_left { struct ckpt_left *next; uint32_t place; };      // in the file: bytes that the image does not have any more
 struct ckpt_ledger { struct ckpt_bump memory; struct ckpt_block *blocks; uint32_t *slots, *order; uint32_t count, ordered; };
 
 // As PAGEMAP_SCAN gives it (struct page_region, include/uapi/linux/fs.h).
@@ -188,6 +190,7 @@ struct ckpt_checkpoint {
     uint32_t exclusion_version;     // of the table, before the first round
     uint32_t is_swapped;            // some of the program's pages are swapped out
     uint64_t dead_count;            // pages that were to be copied and are excluded
+    struct ckpt_left *left;         // to be cleared behind the thaw
     struct ckpt_report report;
     char image_path[CKPT_PATH_BYTES];
 };
@@ -256,7 +259,8 @@ int64_t ckpt_copy_to_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *
 int ckpt_copy_shadow(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, const struct ckpt_shadow *shadow);
 // The same into the arena: -ENOSPC when it is full.
 int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
-int ckpt_flush_hot(struct ckpt_checkpoint *c);  // writes the copies in the arena to the file
+int ckpt_flush_hot(struct ckpt_checkpoint *c);  // writes the copies in the arena to the file, and clears what is left there
+int ckpt_leave(struct ckpt_checkpoint *c, struct ckpt_page *page); // this page has no content: what was copied of it is cleared
 void ckpt_patch_hot(struct ckpt_checkpoint *c, const void *field, const void *value, size_t byte_count);
 // How the content of a mapping is known.
 enum ckpt_treatment { CKPT_TREAT_SKIP, CKPT_TREAT_ALL /* cannot be tracked: written each time */, CKPT_TREAT_MEMORY, CKPT_TREAT_FILE };

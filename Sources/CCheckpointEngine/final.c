@@ -136,6 +136,9 @@ int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
     if (error < 0 || ckpt_guard_is_open() || ckpt_read_text(-100, "/proc/self/status", text, 8192) < 0) return error;
     ckpt_find_field(text, "VmSwap:", 10, &swapped);
+#ifdef CKPT_TEST_HOOKS
+    swapped += ckpt_test_swapped.end - ckpt_test_swapped.start;
+#endif
     c->is_swapped = swapped > 0;
     return c->is_swapped ? scan(c, page_count) : 0;
 }
@@ -150,8 +153,23 @@ static int add_own_state(struct ckpt_checkpoint *c) {
     return 0;
 }
 
+// Pages that have been copied, and are excluded now.
+static int leave(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {
+    for (uint64_t at = start, next; at < end; at = next) {
+        next = (at / CKPT_PAGE_SIZE / CKPT_BLOCK_PAGES + 1) * CKPT_BLOCK_PAGES * CKPT_PAGE_SIZE;
+        if (next > end) next = end;
+        struct ckpt_page *page = ckpt_ledger_find(c, at);
+        for (uint64_t k = 0; page && k < (next - at) / CKPT_PAGE_SIZE; k++) {
+            int error = ckpt_leave(c, &page[k]);
+            if (error < 0) return error;
+        }
+    }
+    return 0;
+}
+
 // Dead pages have no content any more, clean or not.
-static void settle_exclusions(struct ckpt_checkpoint *c) {
+static int settle_exclusions(struct ckpt_checkpoint *c) {
+    int is_late = ckpt_exclusions_version() != c->exclusion_version;
     uint32_t count;
     const struct ckpt_excluded *ranges = ckpt_exclusions(&count);
     for (uint32_t i = 0; i < count; i++) {
@@ -160,10 +178,13 @@ static void settle_exclusions(struct ckpt_checkpoint *c) {
             uint32_t exclusion;
             next = ckpt_exclusion_stretch(at, end, &exclusion);
             if (exclusion != CKPT_PAGE_DEAD) continue;
+            int error = is_late ? leave(c, at, next) : 0;
+            if (error < 0) return error;
             ckpt_ledger_forget(c, at, next);
             c->report.excluded_byte_count += next - at;
         }
     }
+    return 0;
 }
 
 // Copies the spans into the arena and protects their pages: from here on they are clean. What a copy-on-write child will
@@ -182,7 +203,6 @@ int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child) {
         if (span->start == m->start && span->end == m->end) ckpt_note_readable(c, m, (uint64_t)copied);
         c->report.frozen_byte_count += (uint64_t)copied * CKPT_PAGE_SIZE;
     }
-    if (error < 0) return error;
-    settle_exclusions(c);
-    return add_for_debuggers(c);
+    if (error == 0) error = settle_exclusions(c);
+    return error < 0 ? error : add_for_debuggers(c);
 }

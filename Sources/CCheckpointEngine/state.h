@@ -34,7 +34,12 @@
 #define CKPT_LEDGER_OFFSET (256ull << 20) // which page is where (ledger.c)
 #define CKPT_LEDGER_BYTES (256ull << 20)
 #define CKPT_HOT_OFFSET (512ull << 20)    // copies of pages that are written often, and of those that the freeze copies
+#ifdef CKPT_TEST_HOOKS
+#define CKPT_HOT_PAGES ckpt_test_hot_pages // room for so many, or for fewer (Tests/Engine)
+extern uint32_t ckpt_test_hot_pages;
+#else
 #define CKPT_HOT_PAGES 32768u
+#endif
 #define CKPT_HOT_RESERVE 2048u // of them, for what is copied besides: stacks, the engine's state
 #define CKPT_SPANS_OFFSET (640ull << 20)  // what a scan has found
 #define CKPT_SPANS_BYTES (40ull << 20)

@@ -21,6 +21,7 @@
 
 extern uint8_t ckpt_trigger_stack[];
 #define TRIGGER_STACK_BYTES 16400u
+#define OWN_COUNT 5u
 
 static int bit(const uint64_t *bits, uint64_t address) {
     uint64_t page = address / CKPT_PAGE_SIZE % CKPT_BLOCK_PAGES;
@@ -34,20 +35,23 @@ static struct range pages(uint64_t start, uint64_t end) { return (struct range){
 // The part of [at, end) that is not left out, or an empty one.
 static struct range next_part(uint64_t at, uint64_t end) {
     const struct ckpt_guard *guard = ckpt_guard();
-    const struct range own[3] = {
-        pages((uint64_t)&ckpt_state, (uint64_t)(&ckpt_state + 1)), pages((uint64_t)ckpt_trigger_stack, (uint64_t)ckpt_trigger_stack + TRIGGER_STACK_BYTES),
-        pages((uint64_t)&ckpt_guard_arena, (uint64_t)(&ckpt_guard_arena + 1)),
+    // What the scribe writes, which has no handler of faults, or a thread while its signals are blocked. In a program with large
+    // zero-initialised variables the engine's own are in one mapping with them.
+    const struct range own[OWN_COUNT] = {
+        pages((uint64_t)&ckpt_state, (uint64_t)(&ckpt_state + 1)), pages((uint64_t)&ckpt_exclusion_state, (uint64_t)(&ckpt_exclusion_state + 1)),
+        pages((uint64_t)ckpt_trigger_stack, (uint64_t)ckpt_trigger_stack + TRIGGER_STACK_BYTES),
+        pages((uint64_t)&ckpt_guard_arena, (uint64_t)(&ckpt_guard_arena + 1)), pages((uint64_t)&ckpt_park_chain, (uint64_t)(&ckpt_park_chain + 1)),
     };
     for (int again = 1; again;) {
         again = 0;
-        for (uint32_t i = 0; i < guard->left_out_count + 3; i++) {
-            struct range r = i < 3 ? own[i] : (struct range){guard->left_out[i - 3].start, guard->left_out[i - 3].end};
+        for (uint32_t i = 0; i < guard->left_out_count + OWN_COUNT; i++) {
+            struct range r = i < OWN_COUNT ? own[i] : (struct range){guard->left_out[i - OWN_COUNT].start, guard->left_out[i - OWN_COUNT].end};
             if (r.start <= at && at < r.end) { at = r.end; again = 1; }
         }
     }
     if (at >= end) return (struct range){end, end};
-    for (uint32_t i = 0; i < guard->left_out_count + 3; i++) {
-        uint64_t start = i < 3 ? own[i].start : guard->left_out[i - 3].start;
+    for (uint32_t i = 0; i < guard->left_out_count + OWN_COUNT; i++) {
+        uint64_t start = i < OWN_COUNT ? own[i].start : guard->left_out[i - OWN_COUNT].start;
         if (start > at && start < end) end = start;
     }
     return (struct range){at, end};

@@ -33,6 +33,11 @@ import Testing
         try run("tracker_rounds", ["--tracker", tracker, "--threads", threads, "--rounds", Workshop.isFull ? "10000" : "60"])
     }
 
+    @Test(arguments: ["uffd", "mprotect"])
+    func `what went wrong in the engine once goes right`(tracker: String) throws {
+        try run("engine_cases", ["--tracker", tracker])
+    }
+
     @Test(arguments: ["full", "increment"])
     func `a system call that fails loses no image`(scenario: String) throws {
         try run("fault_rounds", ["--only", scenario, "--every", Workshop.isFull ? "1" : "97"])
