@@ -217,8 +217,10 @@ static void detour(uint64_t *registers, uint32_t number, uint64_t left, void (*w
     registers[RIP] = (uint64_t)way;
 }
 
+int ckpt_is_on_detour(uint64_t pc) { return pc >= (uint64_t)ckpt_resume_start && pc < (uint64_t)ckpt_resume_end; }
+
 static void go_on(const struct ckpt_slot *slot, const struct blocked *b, uint64_t *registers) {
-    int argument = 0, on_detour = registers[RIP] > (uint64_t)ckpt_resume_start && registers[RIP] <= (uint64_t)ckpt_resume_end;
+    int argument = 0, on_detour = ckpt_is_on_detour(registers[RIP]);
     enum rule rule = rule_of(b->number, b->arguments, &argument);
     uint64_t value = b->arguments[argument], left = 0, now = ckpt_clock(CKPT_CLOCK_MONOTONIC);
     int is_known = b->began_ns && b->began_ns <= now && slot->switches == b->switches;
@@ -241,12 +243,12 @@ static void go_on(const struct ckpt_slot *slot, const struct blocked *b, uint64_
     }
 }
 
-void ckpt_mend_blocked(struct ckpt_checkpoint *c, const struct ckpt_slot *slot, int32_t proc_tid) {
+void ckpt_mend_blocked(struct ckpt_checkpoint *c, const struct ckpt_slot *slot, int32_t proc_tid, uint32_t hint) {
     const struct blocked *blocked = (const struct blocked *)(ckpt_arena + BLOCKED_OFFSET);
     uint64_t *registers = (uint64_t *)slot->ucontext + 5;
     if (!is_interrupted(registers)) return;
     for (uint32_t i = 0; i < c->blocked_count; i++) {
-        const struct blocked *b = &blocked[i];
+        const struct blocked *b = &blocked[(hint + i) % c->blocked_count];
         if (b->proc_tid != proc_tid || b->pc != registers[RIP] || b->sp != registers[RSP]) continue;
         int same = 1;
         for (int k = 0; k < 6; k++) same &= b->arguments[k] == registers[argument_registers[k]];

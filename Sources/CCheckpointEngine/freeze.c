@@ -188,7 +188,7 @@ static void note_parked(struct ckpt_checkpoint *c, struct roster *roster, uint32
                 if (roster->threads[i].parked) break;
                 roster->threads[i].parked = 1;
                 roster->parked++;
-                ckpt_mend_blocked(c, slot, roster->threads[i].proc_tid);
+                ckpt_mend_blocked(c, slot, roster->threads[i].proc_tid, i);
                 break;
             }
     }

@@ -157,7 +157,7 @@ static int spare_arguments(struct ckpt_checkpoint *c, const struct ckpt_slot *sl
     uint8_t code[4];
     // Kernel: it goes on behind the instruction, or is repeated.
     if (ckpt_pread(c->memory, code, 4, registers[16] - 2) != 4) return 0;
-    if (!(code[0] == 0x0f && code[1] == 0x05) && !(code[2] == 0x0f && code[3] == 0x05)) return 0;
+    if (!(code[0] == 0x0f && code[1] == 0x05) && !(code[2] == 0x0f && code[3] == 0x05) && !ckpt_is_on_detour(registers[16])) return 0;
     for (int i = 0; i < 6; i++) {
         uint64_t at = registers[arguments[i]], byte_count = i == 1 && registers[12] > 4096 ? registers[12] : 4096;
         int error = is_mapped(c, at) ? leave_out(at, at + (byte_count < BLOCK_BYTES ? byte_count : BLOCK_BYTES)) : 0;
