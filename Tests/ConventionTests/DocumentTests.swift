@@ -39,7 +39,7 @@ struct DocumentTests {
         #expect(wanted.subtracting(try Self.verbs()).isEmpty)
     }
 
-    @Test func `the README names every blocked call that ends with EINTR`() throws {
+    @Test func `the README names every blocked call and what becomes of it`() throws {
         let text = try Tree.text("README.md")
         for call in ["poll", "ppoll", "select", "epoll_wait", "nanosleep", "clock_nanosleep", "sigtimedwait", "sigwaitinfo", "pause", "sigsuspend",
                      "futex", "semop", "msgrcv", "recv"] {
