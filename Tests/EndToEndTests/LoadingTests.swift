@@ -136,19 +136,4 @@ import Testing
             run.finish()
         }
     }
-
-    @Test func `a signal that comes meanwhile comes afterwards`() throws {
-        let run = try Run(Fixture("loading"), as: .nobody)
-        try run.explain {
-            try run.start()
-            try run.checkpoint(.save)
-            try run.kill()
-            for _ in 1 ... 10 {
-                try run.restart(["--load", "lazy"])
-                run.child?.signal(SIGTERM)
-                #expect(try run.child?.wait() == .killed(by: SIGTERM), "\(run.story)")
-            }
-            run.finish()
-        }
-    }
 }
