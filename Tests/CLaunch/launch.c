@@ -56,7 +56,7 @@ int ckpt_test_launch(const char *directory, const char *words, const char *varia
 #define SYS_pidfd_send_signal 424
 #endif
 // Order: the descriptor first, so that the name is that of the process which gets the signal.
-int ckpt_test_kill_named(pid_t id, const char *name) {
+int ckpt_test_signal_named(pid_t id, const char *name, int signal) {
     char path[64], found[32] = "";
     int process = (int)syscall(SYS_pidfd_open, id, 0);
     if (process < 0) return errno;
@@ -65,7 +65,7 @@ int ckpt_test_kill_named(pid_t id, const char *name) {
     long length = file < 0 ? 0 : read(file, found, sizeof found - 1);
     if (file >= 0) close(file);
     int result = length > 0 && strncmp(found, name, strlen(name)) == 0 ? 0 : ESRCH;
-    if (result == 0 && syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0) result = errno;
+    if (result == 0 && syscall(SYS_pidfd_send_signal, process, signal, NULL, 0) < 0) result = errno;
     close(process);
     return result;
 }

@@ -115,8 +115,8 @@ func awaitFact<Fact>(seconds: Double = 60, _ what: @autoclosure () -> String, _ 
 
 func processExists(_ id: pid_t) -> Bool { kill(id, 0) == 0 || errno != ESRCH }
 
-/// SIGKILL to this process when it still has a name that begins so; false: it has ended, and its number may be another's.
-func kill(_ id: pid_t, named name: String) -> Bool {
+/// A signal to this process when it still has a name that begins so; false: it has ended, and its number may be another's.
+func kill(_ id: pid_t, named name: String, _ signal: Int32 = SIGKILL) -> Bool {
     // Safety: the string lives for the call.
-    unsafe ckpt_test_kill_named(id, name) == 0
+    unsafe ckpt_test_signal_named(id, name, signal) == 0
 }

@@ -71,16 +71,43 @@ import Testing
         }
     }
 
-    @Test func `a limited address space: loaded eagerly`() throws {
+    @Test(arguments: [("as", "the address space is limited"), ("data", "the data is limited")])
+    func `limited memory: loaded eagerly, and that is said`(limit: String, reason: String) throws {
+        try expectEager(["prlimit", "--\(limit)=1099511627776"], reason)
+    }
+
+    @Test func `few signals can be queued: loaded eagerly, and that is said`() throws {
+        try expectEager(["prlimit", "--sigpending=1023"], "too few signals can be queued")
+    }
+
+    static let areNamespacesAllowed = (try? Child(Command(program: "sh", arguments: ["-c", (Flavour.User.nobody.prefix + namespace + ["true"]).joined(separator: " ")],
+        directory: "/", environment: ["PATH": Workshop.path])).wait()) == .exited(0)
+    private static let namespace = ["unshare", "-Urpf", "--kill-child", "--mount-proc"]
+
+    @Test(.enabled(if: areNamespacesAllowed, "no user namespaces here: unshare -Urpf"), arguments: Flavour.Identity.allCases)
+    func `the first process of a namespace is loaded eagerly, and one below it lazily`(identity: Flavour.Identity) throws {
+        try expectEager(Self.namespace, identity == .new ? "this process gets the orphans of others" : nil, identity)
+    }
+
+    @Test(arguments: Flavour.Identity.allCases)
+    func `a process that gets orphans is loaded eagerly, and one below it lazily`(identity: Flavour.Identity) throws {
+        try expectEager([Workshop.shared.program("another_host"), "--subreaper", "--"], identity == .new ? "this process gets the orphans of others" : nil, identity)
+    }
+
+    /// Restarted by way of these words. `reason`: why eagerly; nil: lazily.
+    private func expectEager(_ words: [String], _ reason: String?, _ identity: Flavour.Identity = .new) throws {
         let run = try Run(Fixture("heap"), as: .nobody)
         try run.explain {
             try run.start()
             try run.checkpoint(.save)
             try run.kill()
-            let restart = try Workshop.shared.program("ckpt-restart")
-            try run.start("/bin/sh", ["-c", "ulimit -v 1073741824; exec \(restart) --load lazy --status-file status \(run.image)"])
+            let options = ["--load", "lazy", "--identity", identity.rawValue, "--status-file", run.path("status"), run.image]
+            try run.start(words[0], words.dropFirst() + [Workshop.shared.program("ckpt-restart")] + options)
             try run.waitUntilAlive()
-            #expect(run.errors.contains("note: memory is loaded eagerly: the address space is limited"), "\(run.story)")
+            let notes = run.errors.split(separator: "\n").filter { $0.contains(": note: memory is loaded eagerly") }
+            #expect(notes.count == (reason == nil ? 0 : 1), "\(run.story)")
+            if let reason { #expect(notes.first?.hasPrefix("ckpt-restart: \(run.image): note: memory is loaded eagerly: \(reason)") == true, "\(run.story)") }
+            #expect(text(of: run.path("status")).contains("\"load\":\"\(reason == nil ? "lazy" : "eager")\""))
             try expectTheSame(run)
         }
     }
@@ -106,21 +133,6 @@ import Testing
             #expect(text(of: run.path("status")).contains("{\"status\":126,\"class\":\"damaged\""))
             let eager = try run.tryRestart(run.image)
             #expect(eager.ending == .exited(125) && eager.errors.contains(": damaged: "), "\(eager)")
-            run.finish()
-        }
-    }
-
-    @Test func `a signal that comes meanwhile comes afterwards`() throws {
-        let run = try Run(Fixture("loading"), as: .nobody)
-        try run.explain {
-            try run.start()
-            try run.checkpoint(.save)
-            try run.kill()
-            for _ in 1 ... 10 {
-                try run.restart(["--load", "lazy"])
-                run.child?.signal(SIGTERM)
-                #expect(try run.child?.wait() == .killed(by: SIGTERM), "\(run.story)")
-            }
             run.finish()
         }
     }

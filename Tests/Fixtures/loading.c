@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What could tell that memory is still being loaded: threads that compute and write all the while, threads that bring signals
 // upon themselves (a breakpoint, a division, a write barrier), a write of the kernel into memory, and then the calls that see
-// what kind of memory it is: madvise, mremap, fork, mincore, mlock.
+// what kind of memory it is: madvise, mremap, fork, mincore, mlock. The thread that counts makes no system call.
+// Argument: how many MiB of memory, 48 unless it is given.
 #include "fixture.h"
 #include <setjmp.h>
 #include <sys/wait.h>
 
 #define MIB (1024ul * 1024)
-#define BYTES (48 * MIB)
 
+static size_t mebibytes = 48;
 static unsigned char *memory;
-static volatile int stop;
+static volatile int stop, asked;
+static void on_request(int number) { (void)number, asked++; }
 static volatile uint64_t counts[3];
 
 static void *counting(void *unused) {
@@ -63,16 +65,20 @@ static void *dividing(void *unused) {
     return counts[2] == turns ? "every division failed once" : "divisions were lost, or failed twice";
 }
 
-int main(void) {
-    memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+int main(int count, char **arguments) {
+    if (count > 1) mebibytes = strtoul(arguments[1], NULL, 10);
+    need(mebibytes >= 48);
+    memory = mmap(NULL, mebibytes * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     barrier = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     need(memory != MAP_FAILED && barrier != MAP_FAILED);
-    for (size_t i = 0; i < BYTES / MIB; i++) if (i != 5) fill(memory + i * MIB, MIB, i);
+    for (size_t i = 0; i < mebibytes; i++) if (i != 5) fill(memory + i * MIB, MIB, i);
     fixture_begin();
     struct sigaction action = {.sa_handler = on_trap};
     need(sigaction(SIGTRAP, &action, NULL) == 0);
     action.sa_handler = on_division;
     need(sigaction(SIGFPE, &action, NULL) == 0);
+    action.sa_handler = on_request;
+    need(sigaction(SIGUSR2, &action, NULL) == 0);
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
     need(sigaction(SIGSEGV, &fault, NULL) == 0);
     void *(*const bodies[])(void *) = {counting, trapping, writing, dividing};
@@ -87,8 +93,9 @@ int main(void) {
         need(pthread_join(threads[i], &said) == 0);
         fact("%s", (const char *)said);
     }
+    fact("USR2 has come %d times", asked);
     int good = 1;
-    for (size_t i = 0; i < BYTES / MIB; i++) if (i != 5 && (i < 16 || i >= 24)) good &= is_filled(memory + i * MIB, MIB, i);
+    for (size_t i = 0; i < mebibytes; i++) if (i != 5 && (i < 16 || i >= 24)) good &= is_filled(memory + i * MIB, MIB, i);
     fact("the other memory: %s", good && is_zero(memory + 5 * MIB, MIB) ? "as it was" : "not as it was");
     fact_that(madvise(memory, MIB, MADV_DONTNEED) == 0 && is_zero(memory, MIB));
     fact_that(madvise(memory + MIB, MIB, MADV_FREE) == 0);

@@ -8,7 +8,7 @@
 // Returns 0 or an errno.
 int ckpt_test_launch(const char *directory, const char *words, const char *variables, const char *input, const char *output,
                      const char *error, pid_t *id);
-// SIGKILL to this process when it still has a name that begins so; 0, or an errno (ESRCH: it has ended, and the number may be
+// The signal to this process when it still has a name that begins so; 0, or an errno (ESRCH: it has ended, and the number may be
 // another's by now).
-int ckpt_test_kill_named(pid_t id, const char *name);
+int ckpt_test_signal_named(pid_t id, const char *name, int signal);
 #endif

@@ -8,6 +8,7 @@
 //     --no-user-namespaces the program may make none (user.max_user_namespaces is 0 for it)
 //     --small DIRECTORY    a file system of 40 MiB is mounted there
 //     --clocks SECONDS     its monotonic clock and that since the boot are ahead of ours, or behind (not before 0)
+//     --subreaper          orphans below the program become its children (PR_SET_CHILD_SUBREAPER)
 //
 // Without root it works in a user namespace with the same user id; the program itself has no privilege there.
 #define _GNU_SOURCE
@@ -73,6 +74,7 @@ int main(int count, char **arguments) {
         else if (strcmp(arguments[at], "--no-user-namespaces") == 0) namespaces = 0;
         else if (strcmp(arguments[at], "--small") == 0) small = arguments[++at];
         else if (strcmp(arguments[at], "--clocks") == 0) clocks = arguments[++at];
+        else if (strcmp(arguments[at], "--subreaper") == 0) must(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0, "subreaper");
         else must(0, arguments[at]);
     }
     must(at + 1 < count, "no program");
