@@ -19,7 +19,8 @@
 //     switches tells: else the call returns EINTR, as before. Never too early, and late by the pause.
 //
 // Not changed: a call with a signal mask of its own (sigsuspend, ppoll and others). Where the program's handler has just run, the
-// call's EINTR says so, and the frame is the same.
+// call's EINTR says so, and the frame is the same. And what was changed is undone when a signal of the program has come meanwhile:
+// its handler runs first then, and the call has to say EINTR behind it (an alarm that ends a wait).
 #include "engine.h"
 
 enum { R8, R9, R10, R11, RDI = 8, RSI, RDX = 12, RAX, RCX, RSP, RIP }; // in a ucontext, behind its first five words
@@ -173,6 +174,32 @@ void ckpt_look_at_blocked(struct ckpt_checkpoint *c, int tasks) {
         }
 }
 
+// Whether one of these pending signals has a handler that will run when this frame returns. Ours do not count: they change nothing.
+// (The scribe has the handlers of the moment when it began.)
+static int has_handler_for(uint64_t pending, const uint64_t *ucontext) {
+    uint64_t own = 1ull << (ckpt_state.plan.signal - 1) | 1ull << (CKPT_PARK_SIGNAL - 1);
+    if (ckpt_state.plan.exit_signal) own |= 1ull << (ckpt_state.plan.exit_signal - 1);
+    for (pending &= ~(ucontext[37] /* uc_sigmask */ | own); pending; pending &= pending - 1) {
+        struct ckpt_kernel_action action = {0, 0, 0, 0};
+        ckpt_sigaction(__builtin_ctzll(pending) + 1, NULL, &action);
+        if (action.handler > 1) return 1;
+    }
+    return 0;
+}
+
+void ckpt_interrupt_for(struct ckpt_slot *slot, uint64_t pending) {
+    uint64_t *registers = (uint64_t *)slot->ucontext + 5;
+    if (slot->interrupted_pc == 0 || !has_handler_for(pending, (const uint64_t *)slot->ucontext)) return;
+    registers[RAX] = (uint64_t)-CKPT_EINTR;
+    registers[RIP] = slot->interrupted_pc;
+    slot->interrupted_pc = 0;
+}
+
+void ckpt_leave_blocked(struct ckpt_slot *slot) {
+    uint64_t pending = 0;
+    if (slot->interrupted_pc && ckpt_call(__NR_rt_sigpending, &pending, sizeof pending) == 0) ckpt_interrupt_for(slot, pending);
+}
+
 static void repeat(uint64_t *registers, uint32_t number) {
     registers[RAX] = number;
     registers[RIP] -= 2;
@@ -188,13 +215,20 @@ static int number_before(uint64_t pc, uint32_t *number) {
 
 static int is_interrupted(const uint64_t *registers) { return (int64_t)registers[RAX] == -CKPT_EINTR; }
 
-void ckpt_repeat_interrupted(uint64_t ucontext) {
-    uint64_t *registers = (uint64_t *)ucontext + 5, arguments[6];
+// What needs no time-out, where nobody has looked.
+static void repeat_known(uint64_t *registers) {
+    uint64_t arguments[6];
     uint32_t number;
     int argument;
-    if (!is_interrupted(registers) || !number_before(registers[RIP], &number)) return;
+    if (!number_before(registers[RIP], &number)) return;
     for (int i = 0; i < 6; i++) arguments[i] = registers[argument_registers[i]];
     if (rule_of(number, arguments, &argument) == RULE_REPEAT) repeat(registers, number);
+}
+
+void ckpt_repeat_interrupted(uint64_t ucontext) {
+    uint64_t *registers = (uint64_t *)ucontext + 5, pending = 0;
+    if (!is_interrupted(registers) || ckpt_call(__NR_rt_sigpending, &pending, sizeof pending) < 0) return;
+    if (!has_handler_for(pending, (const uint64_t *)ucontext)) repeat_known(registers);
 }
 
 // Nanoseconds that are left of a struct timespec; ~0: so long that nothing has to be done.
@@ -243,18 +277,22 @@ static void go_on(const struct ckpt_slot *slot, const struct blocked *b, uint64_
     }
 }
 
-void ckpt_mend_blocked(struct ckpt_checkpoint *c, const struct ckpt_slot *slot, int32_t proc_tid, uint32_t hint) {
+static const struct blocked *find(struct ckpt_checkpoint *c, int32_t proc_tid, uint32_t hint, const uint64_t *registers) {
     const struct blocked *blocked = (const struct blocked *)(ckpt_arena + BLOCKED_OFFSET);
-    uint64_t *registers = (uint64_t *)slot->ucontext + 5;
-    if (!is_interrupted(registers)) return;
     for (uint32_t i = 0; i < c->blocked_count; i++) {
         const struct blocked *b = &blocked[(hint + i) % c->blocked_count];
-        if (b->proc_tid != proc_tid || b->pc != registers[RIP] || b->sp != registers[RSP]) continue;
-        int same = 1;
+        if (b->proc_tid != proc_tid) continue;
+        int same = b->pc == registers[RIP] && b->sp == registers[RSP];
         for (int k = 0; k < 6; k++) same &= b->arguments[k] == registers[argument_registers[k]];
-        if (!same) break;
-        go_on(slot, b, registers);
-        return;
+        return same ? b : NULL;
     }
-    ckpt_repeat_interrupted(slot->ucontext);
+    return NULL;
+}
+
+void ckpt_mend_blocked(struct ckpt_checkpoint *c, struct ckpt_slot *slot, int32_t proc_tid, uint32_t hint) {
+    uint64_t *registers = (uint64_t *)slot->ucontext + 5, pc = registers[RIP];
+    if (!is_interrupted(registers)) return;
+    const struct blocked *b = find(c, proc_tid, hint, registers);
+    if (b) go_on(slot, b, registers); else repeat_known(registers);
+    if (registers[RIP] != pc) slot->interrupted_pc = pc;
 }

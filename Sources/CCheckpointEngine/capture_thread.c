@@ -68,7 +68,11 @@ int ckpt_capture_threads(struct ckpt_checkpoint *c) {
         if (slot->ready != control->epoch) continue;
         int leader = slot->tid == c->pid;
         if (!leader && found > expected) return -CKPT_EINVAL_ERRNO;
-        describe(&threads[leader ? 0 : found++], slot);
+        struct ckpt_thread *thread = &threads[leader ? 0 : found++];
+        if (!c->foreign_proc) thread->pending_signals = pending_of(c, slot->tid);
+        describe(thread, slot);
+        // In a restarted program its handler runs before the call could go on.
+        ckpt_interrupt_for(slot, thread->pending_signals | c->process.pending_signals);
     }
     if (threads[0].tid == 0) {
         threads[0].tid = c->pid;
@@ -76,8 +80,6 @@ int ckpt_capture_threads(struct ckpt_checkpoint *c) {
     }
     threads[0].flags |= CKPT_THREAD_LEADER;
     if (found != expected) return -CKPT_EINVAL_ERRNO;
-    for (uint32_t i = 0; i < expected; i++)
-        if (!c->foreign_proc && !(threads[i].flags & CKPT_THREAD_ENDED)) threads[i].pending_signals = pending_of(c, threads[i].tid);
     c->process.thread_count = expected;
     c->frames = ckpt_take(&c->tables, expected * sizeof *c->frames);
     if (!c->frames) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }

@@ -213,7 +213,9 @@ long ckpt_read_link(int directory, const char *path, char *buffer, size_t byte_c
 
 // blocked.c: calls in which threads are blocked; before the freeze, then for each thread that is parked
 void ckpt_look_at_blocked(struct ckpt_checkpoint *c, int tasks);
-void ckpt_mend_blocked(struct ckpt_checkpoint *c, const struct ckpt_slot *slot, int32_t proc_tid, uint32_t hint); // where it may be
+void ckpt_mend_blocked(struct ckpt_checkpoint *c, struct ckpt_slot *slot, int32_t proc_tid, uint32_t hint); // where it may be
+void ckpt_interrupt_for(struct ckpt_slot *slot, uint64_t pending); // the call returns EINTR after all, when one has a handler
+void ckpt_leave_blocked(struct ckpt_slot *slot); // the thread itself, behind the freeze: a handler of the program may be about to run
 int ckpt_is_on_detour(uint64_t pc); // the call is made once more, with the same registers but one
 void ckpt_repeat_interrupted(uint64_t ucontext); // of this thread, in a handler; without its time-out
 

@@ -31,6 +31,7 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
     slot->robust_list = slot->robust_list_byte_count = 0;
     ckpt_call(__NR_get_robust_list, 0, &slot->robust_list, &slot->robust_list_byte_count);
     ckpt_call(__NR_prctl, 16 /* PR_GET_NAME */, slot->name);
+    slot->interrupted_pc = 0;
     uint64_t usage[18]; // struct rusage
     slot->switches = ckpt_call(__NR_getrusage, 1 /* RUSAGE_THREAD */, usage) == 0 ? usage[16] : 0;
     // The first to get here in this epoch captures what only a thread of the program can ask the kernel.
@@ -54,6 +55,7 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
             ckpt_thaw(CKPT_COMMAND_DONE);
     }
     if (ckpt_load(&control->command) == CKPT_COMMAND_EXIT) ckpt_exit_group(ckpt_state.plan.exit_status);
+    ckpt_leave_blocked(slot);
 }
 
 // Every thread goes on. EXIT: they end the process with the planned status instead.

@@ -85,6 +85,7 @@ struct ckpt_slot {
     uint64_t ucontext;
     uint64_t fs_base, gs_base, tid_address, robust_list, robust_list_byte_count;
     uint8_t name[16];
+    uint64_t interrupted_pc;        // where a call returns to that goes on instead (blocked.c); 0: none
     uint64_t switches;              // how often the thread has stopped running of itself
 };
 

@@ -150,10 +150,7 @@ int64_t ckpt_start(uint32_t flags, uint64_t nonce) {
     return ticket;
 }
 
-// From entry.S, on the trigger's stack, with the lock held and all signals blocked.
-__attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct ckpt_siginfo *info, void *context) {
-    // Whatever becomes of the request: it is no signal of the program's.
-    ckpt_repeat_interrupted((uint64_t)context);
+static void take_trigger(int number, const struct ckpt_siginfo *info) {
     if (ckpt_make_ready() < 0) return;
     struct ckpt_control *control = ckpt_control();
     // From a scribe whose park signals reach nobody: the first pthread_create since the request has put glibc's handler over ours.
@@ -163,6 +160,13 @@ __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct
     // Kernel: si_code SI_QUEUE (-1) comes from sigqueue only, with the value that the sender gave.
     uint32_t flags = number == ckpt_state.plan.exit_signal ? CKPT_REQUEST_EXIT : ckpt_is_periodic(info) ? CKPT_REQUEST_PERIODIC : 0;
     ckpt_start(flags, info->code == -1 ? info->value : 0);
+}
+
+// From entry.S, on the trigger's stack, with the lock held and all signals blocked.
+__attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct ckpt_siginfo *info, void *context) {
+    take_trigger(number, info);
+    // Order: last, because signals of the program that came meanwhile count.
+    ckpt_repeat_interrupted((uint64_t)context);
 }
 
 int64_t ckpt_engine_request(uint32_t flags) {

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -47,7 +48,19 @@ static char paths[FILES][4200];
 volatile int concurrent;
 int no_self_memory;
 
-static uint64_t some_page(void) { return WINDOW + below(WINDOW_PAGES) * 4096; }
+struct operation_notes *notes;
+static __thread struct operation_note note;
+uint64_t clock_now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t some_page(void) {
+    uint64_t page = WINDOW + below(WINDOW_PAGES) * 4096;
+    if (note.page_count < 4) note.pages[note.page_count++] = page;
+    return page;
+}
 static uint64_t some_length(void) {
     uint64_t pages = one_in(40) ? 512 : one_in(4) ? 1 + below(64) : one_in(3) ? 1 + below(8) : 1;
     return pages * 4096;
@@ -360,10 +373,15 @@ void operate(const char *only) {
     // "--only X" leaves the plain operations in: the others need something to work on.
     if (only && which > 4 && !strstr(only, operations[which].name)) return;
     // What the threads change at once must not pull the break away from the C library.
-    int result = -1;
+    volatile int result = -1;
+    note = (struct operation_note){.operation = which, .thread = (uint32_t)syscall(SYS_gettid), .began_ns = clock_now()};
     catching = 1;
     if (sigsetjmp(out, 1) == 0) result = operations[which].run();
     catching = 0;
+    note.ended_ns = clock_now();
+    note.result = result;
+    uint32_t at = __atomic_fetch_add(&notes->count, 1, __ATOMIC_RELAXED);
+    if (at < NOTES_MAX) notes->notes[at] = note;
     __atomic_add_fetch(result < 0 ? &counts->failed[which] : &counts->done[which], 1, __ATOMIC_RELAXED);
 }
 

@@ -20,6 +20,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +70,13 @@ static void plan_for(struct ckpt_plan *plan, const char *path) {
     plan->rseq_signature = 0x53053053;
 }
 
+static void record(void) {
+    struct timespec time; // system calls only
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
+    notes->frozen_ns = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+    truth_record();
+}
+
 // The program under test. Answers each round with a byte on `told`, and waits for one on `go`.
 static void program(const char *image, int go, int told) {
     static struct ckpt_plan plan;
@@ -76,7 +85,7 @@ static void program(const char *image, int go, int told) {
     sigaction(SIGBUS, &action, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 1);
-    ckpt_test_frozen = truth_record;
+    ckpt_test_frozen = record;
     // The stacks of threads count as written to where nothing is: with something that stays, increments pay all the same.
     if (options.threads) {
         uint8_t *ballast = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -84,6 +93,7 @@ static void program(const char *image, int go, int told) {
     }
     for (long round = 0; round < options.rounds; round++) {
         draws = options.seed + (uint64_t)round * 1000003;
+        notes->count = 0;
         if (round == 0 || one_in(8)) {
             plan_for(&plan, image);
             int error = ckpt_engine_arm(&plan);
@@ -96,6 +106,7 @@ static void program(const char *image, int go, int told) {
         stop = 0;
         concurrent = thread_count > 0;
         for (unsigned i = 0; i < thread_count; i++) pthread_create(&threads[i], NULL, writer, (void *)draw());
+        notes->requested_ns = clock_now();
         struct ckpt_report *report = checkpoint();
         stop = 1;
         for (unsigned i = 0; i < thread_count; i++) pthread_join(threads[i], NULL);
@@ -117,10 +128,32 @@ static void program(const char *image, int go, int told) {
     exit(0);
 }
 
+// What was done near this page in this round, as far as it began before the end.
+static void tell_story(uint64_t address) {
+    printf("  requested at 0, frozen at %ld us\n", (long)(notes->frozen_ns - notes->requested_ns) / 1000);
+    for (uint32_t i = 0; i < notes->count && i < NOTES_MAX; i++) {
+        const struct operation_note *n = &notes->notes[i];
+        for (uint32_t k = 0; k < n->page_count; k++) {
+            int64_t distance = ((int64_t)address - (int64_t)n->pages[k]) / 4096;
+            if (distance < -1 || distance > 512) continue;
+            printf("    %9ld … %ld us, thread %u: %s %lx (%ld pages before): %d\n", ((long)n->began_ns - (long)notes->requested_ns) / 1000,
+                ((long)n->ended_ns - (long)notes->requested_ns) / 1000, n->thread, operations[n->operation].name, n->pages[k], (long)distance, n->result);
+        }
+    }
+}
+
 static int wrong(const struct chain *chain, uint64_t address, const char *what) {
     const struct image *image = &chain->images[0];
     const struct ckpt_mapping *m = NULL;
     for (uint32_t i = 0; i < image->mapping_count; i++) if (image->mappings[i].start <= address && address < image->mappings[i].end) m = &image->mappings[i];
+    static int told;
+    if (!told++) tell_story(address);
+    for (int i = 0; i < chain->count; i++)
+        for (uint32_t k = 0; k < chain->images[i].run_count; k++) {
+            const struct ckpt_run *run = &chain->images[i].runs[k];
+            if (address < run->address || address >= run->address + (uint64_t)run->page_count * 4096) continue;
+            printf("  image %d of the chain (sequence %lu): run %lx, %u pages, kind %u, at %lx\n", i, chain->images[i].ident.sequence, run->address, run->page_count, run->kind, run->file_offset);
+        }
     printf("  page %lx (depth %u): %s; ", address, image->ident.depth, what);
     if (m) printf("mapping %lx-%lx kind %u protection %u flags %u offset %lx inode %lu\n", m->start, m->end, m->kind, m->protection, m->flags, m->file_offset, m->inode);
     else printf("no mapping\n");
@@ -166,7 +199,7 @@ static int compare(const char *path) {
             printf("  %d bytes, %d...%d\n", count, first, last);
             errors += wrong(&chain, page->address, content != CONTENT_BYTES ? (page->private ? "private content is missing" : "content is missing") : page->private ? "private content is another" : "content is another");
         }
-        else if (page->state == TRUTH_EITHER && content == CONTENT_BYTES && hash != page->hash) errors += wrong(&chain, page->address, "is neither empty nor the file's");
+        else if (page->state == TRUTH_EITHER && !shared->loose && content == CONTENT_BYTES && hash != page->hash) errors += wrong(&chain, page->address, "is neither empty nor the file's");
     }
     // What is in the image and was not populated.
     const struct image *image = &chain.images[0];
@@ -213,6 +246,7 @@ int main(int count, char **words) {
     truth = mmap(NULL, sizeof *truth, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     counts = &shared->operations;
+    notes = mmap(NULL, sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     no_self_memory = options.tracker == CKPT_TRACKER_MPROTECT; // its writes pass by protections, and leave no trace
     int go[2], told[2], status = 0;
     if (pipe(go) || pipe(told)) return 2;
