@@ -20,7 +20,7 @@ void ckpt_uffd_open(void);
 void ckpt_uffd_close(void);
 int ckpt_uffd_is_open(void);
 int ckpt_uffd_has(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
-int ckpt_uffd_register(uint64_t start, uint64_t end);
+void ckpt_uffd_register(uint64_t start, uint64_t end);
 int ckpt_uffd_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 int ckpt_uffd_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
 // tracker_mprotect.c: the same

@@ -6,7 +6,6 @@
 
 #define UFFDIO_API_CALL 0xc018aa3fu
 #define UFFDIO_REGISTER_CALL 0xc020aa00u
-#define UFFDIO_UNREGISTER_CALL 0x8010aa01u
 #define UFFDIO_WRITEPROTECT_CALL 0xc018aa06u
 #define FEATURE_WP_UNPOPULATED (1ull << 13)
 #define FEATURE_WP_ASYNC (1ull << 15)
@@ -58,37 +57,17 @@ void ckpt_uffd_close(void) {
     ckpt_state.base = 0;
 }
 
-int ckpt_uffd_has(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    // Asks for pages that may be protected and may not: looks at no page, but says EPERM where a mapping of the range is not
-    // registered for asynchronous write-protection.
-    struct ckpt_scan_argument check = {sizeof check, CKPT_SCAN_CHECK, m->start, m->end, 0, 0, 0, 0, CATEGORY_ALLOWED, CATEGORY_ALLOWED, 0, 0};
-    return ckpt_call(__NR_ioctl, c->map, CKPT_PAGEMAP_SCAN, &check) >= 0;
+// Asks for pages that may be protected and may not: looks at no page, but says EPERM where a mapping of the range is not registered for
+// asynchronous write-protection.
+static int is_registered(int map, uint64_t start, uint64_t end) {
+    struct ckpt_scan_argument check = {sizeof check, CKPT_SCAN_CHECK, start, end, 0, 0, 0, 0, CATEGORY_ALLOWED, CATEGORY_ALLOWED, 0, 0};
+    return ckpt_call(__NR_ioctl, map, CKPT_PAGEMAP_SCAN, &check) >= 0;
 }
 
-// EBUSY: a userfaultfd of the program itself is there.
-int ckpt_uffd_register(uint64_t start, uint64_t end) {
-    struct uffd_register argument = {start, end - start, 2 /* UFFDIO_REGISTER_MODE_WP */, 0};
-    return (int)ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_REGISTER_CALL, &argument);
-}
+int ckpt_uffd_has(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) { return is_registered(c->map, m->start, m->end); }
 
-int ckpt_uffd_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
-    int before = ckpt_uffd_has(c, m), first_round = c->report.round_count == 0 && !c->frozen;
-    if (before && !c->increment && ckpt_treatment(m) == CKPT_TREAT_FILE && first_round) {
-        // For a full image a file mapping begins anew: without markers, private pages can be told from those of the file.
-        struct uffd_protect whole = {m->start, m->end - m->start, 0};
-        ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_UNREGISTER_CALL, &whole);
-        before = 0;
-    }
-    int error = ckpt_uffd_register(m->start, m->end);
-    return error < 0 ? error : before;
-}
-
-int ckpt_uffd_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {
-    if (ckpt_treatment(m) == CKPT_TREAT_MEMORY) {
-        uint64_t next;
-        return (int)ckpt_scan(c, CKPT_SCAN_PROTECT | CKPT_SCAN_CHECK, start, end, 0, CKPT_REGION_POPULATED, 0, NULL, 0, &next);
-    }
-    struct uffd_protect argument = {start, end - start, 1 /* UFFDIO_WRITEPROTECT_MODE_WP */};
+static int write_protect(uint64_t start, uint64_t end, uint64_t mode) {
+    struct uffd_protect argument = {start, end - start, mode};
     for (int i = 0; i < 1000; i++) {
         long result = ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_WRITEPROTECT_CALL, &argument);
         if (result != -CKPT_EAGAIN) return (int)result; // Kernel: EAGAIN while the mappings change
@@ -97,3 +76,32 @@ int ckpt_uffd_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, u
     return -CKPT_EAGAIN;
 }
 
+// Kernel (seen with 6.18): a part of a mapping that is moved away, and back beside the rest, is one with it again, and mremap takes
+// the registration from both (mremap_userfaultfd_prep), but the protection only from the pages that it moved. The others can be
+// written then without a trace, and protecting them once more does nothing, because they are marked. So marks are taken away
+// where a registration begins.
+static int begin(uint64_t start, uint64_t end) {
+    struct uffd_register argument = {start, end - start, 2 /* UFFDIO_REGISTER_MODE_WP */, 0};
+    // EBUSY: a userfaultfd of the program itself is there.
+    int error = (int)ckpt_call(__NR_ioctl, ckpt_state.tracker_descriptor, UFFDIO_REGISTER_CALL, &argument);
+    return error < 0 ? error : write_protect(start, end, 0);
+}
+
+void ckpt_uffd_register(uint64_t start, uint64_t end) {
+    int map = (int)ckpt_open("/proc/self/pagemap", 02000000, 0);
+    if (map < 0 || !is_registered(map, start, end)) begin(start, end);
+    if (map >= 0) ckpt_close(map);
+}
+
+int ckpt_uffd_track(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
+    int before = ckpt_uffd_has(c, m), first_round = c->report.round_count == 0 && !c->frozen;
+    if (before && !c->increment && ckpt_treatment(m) == CKPT_TREAT_FILE && first_round) before = 0; // for a full image it begins anew
+    // Should the program put another mapping there after the look, the next scan says so (EPERM).
+    return before ? 1 : begin(m->start, m->end);
+}
+
+int ckpt_uffd_protect(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {
+    if (ckpt_treatment(m) != CKPT_TREAT_MEMORY) return write_protect(start, end, 1 /* UFFDIO_WRITEPROTECT_MODE_WP */);
+    uint64_t next;
+    return (int)ckpt_scan(c, CKPT_SCAN_PROTECT | CKPT_SCAN_CHECK, start, end, 0, CKPT_REGION_POPULATED, 0, NULL, 0, &next);
+}

@@ -297,11 +297,26 @@ static int late_exclusion(void) { return change_while_copied(8, 0); }
 static int late_exclusion_full(void) { return change_while_copied(0, 0); }
 static int late_exclusion_child(void) { return change_while_copied(8, 1); }
 
+// A part that is moved away and back takes the registration of the rest, whose marks stay: what is written then leaves no trace.
+static int moved_back(void) {
+    uint8_t *ballast = map_filled(1024), *memory = map_filled(24), *part = memory + 16 * PAGE, *away = map(24);
+    if (arm(8, ENOUGH_NS) < 0 || !take(NULL, NULL)) return -1;
+    if (mremap(part, 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, away + 8 * PAGE) == MAP_FAILED) return wrong("not moved");
+    if (!take(NULL, NULL)) return -1;
+    if (mremap(away + 8 * PAGE, 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, part) == MAP_FAILED) return wrong("not moved back");
+    for (unsigned i = 0; i < 4; i++) {
+        fill(memory, 24, 5);
+        fill(ballast, 64, 1);
+        if (!take(NULL, NULL) || compare() < 0) return -1;
+    }
+    return 0;
+}
+
 static const struct { const char *name; int (*run)(void); } cases[] = {
     {"torn_listing", torn_listing}, {"scattered_pages", scattered_pages}, {"untracked_mappings", untracked_mappings}, {"first_thread", first_thread},
     {"dont_fork", dont_fork}, {"wipe_on_fork", wipe_on_fork}, {"direct_exclusion", direct_exclusion}, {"full_arena", full_arena},
     {"swapped_pages", swapped_pages}, {"late_exclusion", late_exclusion}, {"late_exclusion_full", late_exclusion_full},
-    {"late_exclusion_child", late_exclusion_child},
+    {"late_exclusion_child", late_exclusion_child}, {"moved_back", moved_back},
 };
 
 // Every process that the case has started has ended.

@@ -381,7 +381,7 @@ void operate(const char *only) {
     note.ended_ns = clock_now();
     note.result = result;
     uint32_t at = __atomic_fetch_add(&notes->count, 1, __ATOMIC_RELAXED);
-    if (at < NOTES_MAX) notes->notes[at] = note;
+    notes->notes[at % NOTES_MAX] = note;
     __atomic_add_fetch(result < 0 ? &counts->failed[which] : &counts->done[which], 1, __ATOMIC_RELAXED);
 }
 

@@ -20,10 +20,10 @@ extern volatile int concurrent;             // a checkpoint may be under way
 extern int no_self_memory;                  // nobody writes through /proc/self/mem
 void on_fault(int number);                  // the handler of SIGSEGV and SIGBUS
 void operate(const char *only);             // one operation; of `only` and the plain ones
-// What was done since the round began, for a report of what went wrong: in memory that is in no image.
+// What was done since the checkpoint before, for a report of what went wrong: in memory that is in no image.
 struct operation_note { uint64_t began_ns, ended_ns, pages[4]; uint32_t operation, thread; int32_t result; uint32_t page_count; };
 #define NOTES_MAX 65536u
-struct operation_notes { uint32_t count; uint64_t frozen_ns, requested_ns; struct operation_note notes[NOTES_MAX]; };
+struct operation_notes { uint32_t count, before, requested; uint64_t frozen_before_ns, frozen_ns, requested_ns; struct operation_note notes[NOTES_MAX]; };
 extern struct operation_notes *notes;
 uint64_t clock_now(void);
 void make_files(const char *directory);     // that are mapped and read

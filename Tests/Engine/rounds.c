@@ -93,7 +93,6 @@ static void program(const char *image, int go, int told) {
     }
     for (long round = 0; round < options.rounds; round++) {
         draws = options.seed + (uint64_t)round * 1000003;
-        notes->count = 0;
         if (round == 0 || one_in(8)) {
             plan_for(&plan, image);
             int error = ckpt_engine_arm(&plan);
@@ -107,6 +106,9 @@ static void program(const char *image, int go, int told) {
         concurrent = thread_count > 0;
         for (unsigned i = 0; i < thread_count; i++) pthread_create(&threads[i], NULL, writer, (void *)draw());
         notes->requested_ns = clock_now();
+        notes->before = notes->requested;
+        notes->requested = notes->count;
+        notes->frozen_before_ns = notes->frozen_ns;
         struct ckpt_report *report = checkpoint();
         stop = 1;
         for (unsigned i = 0; i < thread_count; i++) pthread_join(threads[i], NULL);
@@ -128,16 +130,18 @@ static void program(const char *image, int go, int told) {
     exit(0);
 }
 
-// What was done near this page in this round, as far as it began before the end.
+static long since_request(uint64_t time_ns) { return ((long)time_ns - (long)notes->requested_ns) / 1000; }
+
+// What was done near this page since the request before.
 static void tell_story(uint64_t address) {
-    printf("  requested at 0, frozen at %ld us\n", (long)(notes->frozen_ns - notes->requested_ns) / 1000);
-    for (uint32_t i = 0; i < notes->count && i < NOTES_MAX; i++) {
-        const struct operation_note *n = &notes->notes[i];
+    printf("  in microseconds: frozen before at %ld, requested at 0, frozen at %ld\n", since_request(notes->frozen_before_ns), since_request(notes->frozen_ns));
+    for (uint32_t i = notes->count - notes->before < NOTES_MAX ? notes->before : notes->count - NOTES_MAX; i != notes->count; i++) {
+        const struct operation_note *n = &notes->notes[i % NOTES_MAX];
         for (uint32_t k = 0; k < n->page_count; k++) {
             int64_t distance = ((int64_t)address - (int64_t)n->pages[k]) / 4096;
             if (distance < -1 || distance > 512) continue;
-            printf("    %9ld … %ld us, thread %u: %s %lx (%ld pages before): %d\n", ((long)n->began_ns - (long)notes->requested_ns) / 1000,
-                ((long)n->ended_ns - (long)notes->requested_ns) / 1000, n->thread, operations[n->operation].name, n->pages[k], (long)distance, n->result);
+            printf("    %9ld … %ld, thread %u: %s %lx (%ld pages before): %d\n", since_request(n->began_ns), since_request(n->ended_ns),
+                n->thread, operations[n->operation].name, n->pages[k], (long)distance, n->result);
         }
     }
 }
