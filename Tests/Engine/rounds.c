@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "ckpt_engine.h"
 #include "chain.h"
+#include "faulty.h"
 #include "take.h"
 #include "operations.h"
 #include "truth.h"
@@ -104,6 +105,7 @@ static void program(const char *image, int go, int told) {
         unsigned thread_count = options.threads && one_in(3) ? 1 + (unsigned)below(2) : 0;
         stop = 0;
         concurrent = thread_count > 0;
+        if (concurrent && clock_jump_ns > 0) clock_jump_ns = 0;
         for (unsigned i = 0; i < thread_count; i++) pthread_create(&threads[i], NULL, writer, (void *)draw());
         notes->requested_ns = clock_now();
         notes->before = notes->requested;
