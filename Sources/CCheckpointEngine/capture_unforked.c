@@ -9,6 +9,7 @@
 #include "engine.h"
 
 #define POPULATED (3ull << 62) // present or swapped
+#define GUARD (1ull << 58) // since 6.15
 #define ENTRIES 4096u
 
 static struct ckpt_unforked *find_known(uint64_t start, uint64_t end) {
@@ -31,27 +32,42 @@ static int64_t copy_pages(struct ckpt_checkpoint *c, uint64_t address, uint32_t 
     return page_count;
 }
 
+// What has content in a part of one mapping: what is populated, and of a mapped file all that the file has.
+static int copy_range(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, int is_file, int memory) {
+    uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
+    for (uint64_t at = start; at < end;) {
+        uint64_t left = (end - at) / CKPT_PAGE_SIZE;
+        uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
+        if (ckpt_pread(c->parent_map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
+        for (uint32_t first = 0; first < count;) {
+            uint32_t k = first;
+            while (k < count && (is_file || entries[k] & POPULATED) && k - first < CKPT_RUN_PAGES_MAX) k++;
+            if (k == first) { first++; continue; }
+            int64_t done = copy_pages(c, at + (uint64_t)first * CKPT_PAGE_SIZE, k - first, memory);
+            if (done < 0) return (int)done;
+            // What cannot be read is a guard, or the end of the file.
+            if (is_file && done < k - first && !(entries[first + done - 1] & GUARD)) return 0;
+            first += (uint32_t)done;
+        }
+        at += (uint64_t)count * CKPT_PAGE_SIZE;
+    }
+    return 0;
+}
+
 // In the freeze: the ranges known from earlier checkpoints.
 int ckpt_capture_unforked(struct ckpt_checkpoint *c) {
     c->shadows = NULL;
     c->parent_map = (int)ckpt_open("/proc/self/pagemap", 02000000, 0);
     if (ckpt_state.unforked_count == 0) return 0;
-    uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
     int memory = (int)ckpt_open("/proc/self/mem", 02000000, 0), error = 0;
     if (memory < 0 || c->parent_map < 0) return memory < 0 ? memory : c->parent_map;
     for (uint32_t i = 0; i < ckpt_state.unforked_count && error == 0; i++)
-        for (uint64_t at = ckpt_state.unforked[i].start; at < ckpt_state.unforked[i].end && error == 0;) {
-            uint64_t left = (ckpt_state.unforked[i].end - at) / CKPT_PAGE_SIZE;
-            uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
-            if (ckpt_pread(c->parent_map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) break;
-            for (uint32_t first = 0; first < count && error == 0;) {
-                uint32_t k = first;
-                while (k < count && (entries[k] & POPULATED) && k - first < CKPT_RUN_PAGES_MAX) k++;
-                if (k == first) { first++; continue; }
-                int64_t done = copy_pages(c, at + (uint64_t)first * CKPT_PAGE_SIZE, k - first, memory);
-                if (done < 0) error = (int)done; else first += (uint32_t)done;
-            }
-            at += (uint64_t)count * CKPT_PAGE_SIZE;
+        for (uint32_t k = 0; k < c->mapping_count && error == 0; k++) {
+            const struct ckpt_mapping *m = &c->mappings[k];
+            uint64_t start = ckpt_state.unforked[i].start, end = ckpt_state.unforked[i].end;
+            if (m->start > start) start = m->start;
+            if (m->end < end) end = m->end;
+            if (start < end) error = copy_range(c, start, end, ckpt_treatment(m) == CKPT_TREAT_FILE, memory);
         }
     ckpt_close(memory);
     return error;

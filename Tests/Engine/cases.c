@@ -297,6 +297,27 @@ static int late_exclusion(void) { return change_while_copied(8, 0); }
 static int late_exclusion_full(void) { return change_while_copied(0, 0); }
 static int late_exclusion_child(void) { return change_while_copied(8, 1); }
 
+// A mapped file that fork leaves out, in an image that a copy-on-write child writes: pages that nobody has looked at yet.
+static int dont_fork_file(void) {
+    char path[4100];
+    snprintf(path, sizeof path, "%s.data", common->image);
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    uint8_t *content = map_filled(8);
+    if (file < 0 || write(file, content, 8 * PAGE - 1000) != 8 * PAGE - 1000) return wrong("no file");
+    uint8_t *mapped = mmap(NULL, 10 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    close(file);
+    if (mapped == MAP_FAILED || madvise(mapped, 10 * PAGE, MADV_DONTFORK)) return wrong("no mapping");
+    mapped[3 * PAGE] ^= 1;
+    tracker = CKPT_TRACKER_NONE;
+    if (arm(0, ENOUGH_NS) < 0) return -1;
+    for (unsigned i = 0; i < 2; i++) {
+        struct ckpt_report *report = take(NULL, NULL);
+        if (!report || compare() < 0) return -1;
+        if (!report->by_child) return wrong("not by a child");
+    }
+    return 0;
+}
+
 // A part that is moved away and back takes the registration of the rest, whose marks stay: what is written then leaves no trace.
 static int moved_back(void) {
     uint8_t *ballast = map_filled(1024), *memory = map_filled(24), *part = memory + 16 * PAGE, *away = map(24);
@@ -316,7 +337,7 @@ static const struct { const char *name; int (*run)(void); } cases[] = {
     {"torn_listing", torn_listing}, {"scattered_pages", scattered_pages}, {"untracked_mappings", untracked_mappings}, {"first_thread", first_thread},
     {"dont_fork", dont_fork}, {"wipe_on_fork", wipe_on_fork}, {"direct_exclusion", direct_exclusion}, {"full_arena", full_arena},
     {"swapped_pages", swapped_pages}, {"late_exclusion", late_exclusion}, {"late_exclusion_full", late_exclusion_full},
-    {"late_exclusion_child", late_exclusion_child}, {"moved_back", moved_back},
+    {"late_exclusion_child", late_exclusion_child}, {"moved_back", moved_back}, {"dont_fork_file", dont_fork_file},
 };
 
 // Every process that the case has started has ended.
