@@ -151,12 +151,13 @@ static int guard(void) {
 }
 static int page_out(void) { return advise(one_in(2) ? MADV_PAGEOUT : MADV_COLD); }
 static int populate(void) { return advise(one_in(2) ? 22 /* MADV_POPULATE_READ */ : 23); }
-// Kernel: mlock of a private mapping of a file whose pages are write-protected where they are not there was once seen to go on
-// for ever, while other threads changed the file (mm/gup.c and mm/memory.c of 6.18); not again with one thread.
+// In a new mapping. Kernel: mlock of a private mapping of a file whose pages are write-protected where they are not there was seen to go
+// on for ever (__mm_populate: each fault is resolved, and the page is still not as it was wanted; mm/gup.c and mm/memory.c of 6.18).
 static int lock_pages(void) {
-    if (concurrent) return 0;
     uint64_t at = some_page(), length = within(at, some_length());
-    return one_in(2) ? mlock((void *)at, length) : munlock((void *)at, length);
+    if (one_in(2)) return munlock((void *)at, length);
+    if (mmap((void *)at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) return -1;
+    return mlock((void *)at, length);
 }
 static int never_fork(void) { return one_in(6) ? advise(one_in(2) ? MADV_DONTFORK : MADV_WIPEONFORK) : advise(one_in(2) ? MADV_DOFORK : MADV_KEEPONFORK); }
 
