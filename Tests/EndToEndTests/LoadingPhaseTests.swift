@@ -23,7 +23,7 @@ import Testing
 
     private func expectTheSame(_ run: Run, _ difference: (String) -> String = { $0 }) throws {
         let reference = try Reference.of(run.fixture, as: run.user), facts = difference(reference.facts)
-        let ending = try run.release()
+        let ending = try run.release(seconds: 300)
         #expect(run.facts == facts && ending == reference.ending, "\(run.story)\nexpected: \(facts)")
         if run.facts == facts { run.finish() }
     }
@@ -33,7 +33,7 @@ import Testing
         let verified = try run.ckpt("verify", run.image)
         #expect(verified.ending == .exited(0), "\(verified)")
         try run.restart(["--load", "lazy"])
-        try run.waitUntilAlive()
+        try run.waitUntilAlive(seconds: 300)
         try expectTheSame(run)
     }
 
@@ -51,12 +51,12 @@ import Testing
 
     /// Restarts again and again, and does this to each at another moment of the phase.
     private func restart(_ run: Run, _ way: Flavour, _ work: (LoadingPhase) throws -> Void) throws {
-        let turns = (Workshop.isFull ? 108 : 24) / (Self.ways.count * Victim.allCases.count)
+        let turns = (Workshop.isFull ? 108 : 12) / (Self.ways.count * Victim.allCases.count)
         var length: Duration?
         // Left alone. The shortest, so that most moments lie in the phase.
         for _ in 1 ... 2 {
             let phase = try LoadingPhase(of: run, identity: way.identity), found = try phase?.length()
-            if run.exists("release") { _ = try run.child?.wait() } else { try run.waitUntilAlive() }
+            if run.exists("release") { _ = try run.child?.wait(seconds: 300) } else { try run.waitUntilAlive(seconds: 300) }
             try run.kill()
             length = [length, found].compactMap { $0 }.min()
         }
@@ -81,7 +81,7 @@ import Testing
             var killed = 0
             try restart(run, way) { phase in
                 if victim == .helper && phase.killHelper() || phase.signalLoader(SIGKILL) { killed += 1 }
-                if let ending = try run.child?.wait() { _ = hasEndedBefore(run, ending, reference) }
+                if let ending = try run.child?.wait(seconds: 300) { _ = hasEndedBefore(run, ending, reference) }
             }
             #expect(killed > 0, "\(run.story)")
             try restartedAgain(run)
@@ -95,7 +95,7 @@ import Testing
             try run.write("", to: "release")
             let open = try OpenPhase(of: run)
             #expect(victim == .helper && open.phase.killHelper() || open.phase.signalLoader(SIGKILL))
-            let ending = try #require(try run.child?.wait())
+            let ending = try #require(try run.child?.wait(seconds: 300))
             #expect(hasEndedBefore(run, ending, reference) && ending == .exited(126), "\(run.story)")
             open.end()
             try open.phase.awaitNothingLeft()
@@ -110,7 +110,7 @@ import Testing
             var killed = 0
             try restart(run, way) { phase in
                 if kill(phase.program, SIGKILL) == 0 { killed += 1 }
-                let ending = try run.child?.wait()
+                let ending = try run.child?.wait(seconds: 300)
                 #expect(ending == .killed(by: SIGKILL), "\(run.story)")
                 #expect(run.output.isEmpty && errorLines(run).isEmpty, "\(run.story)")
             }
@@ -123,9 +123,9 @@ import Testing
     func `a program whose first system call is execve executes as when left alone`(identity: Flavour.Identity, who: String) throws {
         let run = try saved(Fixture("executes", who)), reference = try Reference.of(run.fixture, as: .nobody)
         try run.explain {
-            for _ in 1 ... (Workshop.isFull ? 20 : 3) {
+            for _ in 1 ... (Workshop.isFull ? 20 : 1) {
                 try run.restart(["--load", "lazy", "--env", "GO=1", "--identity", identity.rawValue, "--status-file", run.path("status")])
-                let ending = try run.child?.wait()
+                let ending = try run.child?.wait(seconds: 300)
                 #expect(run.facts == reference.facts && ending == reference.ending, "\(run.story)\nleft alone it \(reference.ending): \(reference.facts)")
                 #expect(text(of: run.path("status")).contains("\"load\":\"lazy\""))
             }
@@ -142,7 +142,7 @@ import Testing
             try open.seeItCompute()
             #expect(open.pending == [SIGUSR2] && !run.exists("alive"), "\(open.pending) \(run.story)")
             open.end()
-            try run.waitUntilAlive()
+            try run.waitUntilAlive(seconds: 300)
             try expectTheSame(run) { $0.replacing("USR2 has come 0 times", with: "USR2 has come 1 times") }
         }
     }
@@ -155,7 +155,7 @@ import Testing
             try open.seeItCompute()
             #expect(open.pending == [SIGTERM] && run.child?.poll() == nil, "\(open.pending) \(run.story)")
             open.end()
-            #expect(try run.child?.wait() == .killed(by: SIGTERM), "\(run.story)")
+            #expect(try run.child?.wait(seconds: 300) == .killed(by: SIGTERM), "\(run.story)")
             try open.phase.awaitNothingLeft()
             run.finish()
         }
@@ -172,7 +172,7 @@ import Testing
             try awaitFact("the image is there") { run.imageMark() != before ? true : nil }
             try run.kill()
             try run.restart(["--load", "lazy"])
-            try run.waitUntilAlive()
+            try run.waitUntilAlive(seconds: 300)
             try expectTheSame(run)
         }
     }
@@ -187,7 +187,7 @@ import Testing
             try open.seeItCompute()
             #expect(!run.exists("alive") && run.output.isEmpty, "\(run.story)")
             #expect(open.phase.signalLoader(SIGCONT))
-            try run.waitUntilAlive()
+            try run.waitUntilAlive(seconds: 300)
             try expectTheSame(run)
         }
     }
@@ -202,7 +202,7 @@ import Testing
                     stopped += 1
                     #expect(phase.signalLoader(SIGCONT))
                 }
-                let ending = try run.child?.wait()
+                let ending = try run.child?.wait(seconds: 300)
                 #expect(ending == reference.ending && run.facts == reference.facts, "\(run.story)\nleft alone it \(reference.ending): \(reference.facts)")
             }
             #expect(stopped > 0, "\(run.story)")
