@@ -128,13 +128,12 @@ static void look_at_time(struct ckpt_checkpoint *c, struct blocked *b, char *tex
     uint64_t started = 0, processor = 0;
     if (read_of_thread(c, b->proc_tid, "sched", text) <= 0) return;
     if (!find_figure(text, "se.exec_start", &started) || !find_figure(text, "nr_voluntary_switches", &b->switches)) return;
-    long length = read_of_thread(c, b->proc_tid, "stat", text);
-    while (length > 0 && text[length] != ')') length--;
-    if (length <= 0) return;
-    const char *at = text + length + 2;
-    for (int field = 3; *at && field < 39; at++) field += *at == ' ';
-    ckpt_number(at, 10, &processor);
-    if (last->number != processor + 1) *last = (struct processor){(uint32_t)processor + 1, clock_behind((uint32_t)processor, text, &last->behind), last->behind};
+    if (read_of_thread(c, b->proc_tid, "stat", text) <= 0) return;
+    ckpt_number(ckpt_stat_field(text, 39), 10, &processor);
+    if (last->number != processor + 1) {
+        last->number = (uint32_t)processor + 1;
+        last->known = clock_behind((uint32_t)processor, text, &last->behind);
+    }
     if (last->known) b->began_ns = started + (uint64_t)last->behind;
 }
 

@@ -208,6 +208,7 @@ char *ckpt_append(char *to, const char *end, const char *text);
 char *ckpt_append_number(char *to, const char *end, uint64_t number, unsigned base, int digits);
 const char *ckpt_number(const char *text, unsigned base, uint64_t *number);
 int ckpt_find_field(const char *text, const char *field, unsigned base, uint64_t *number); // "Field:\t123"
+const char *ckpt_stat_field(const char *text, int field); // from 3 on, of /proc/PID/stat (proc_pid_stat(5)); at its end: there is none
 long ckpt_read_text(int directory, const char *path, char *buffer, size_t byte_count); // zero-terminated; length or negative errno
 long ckpt_read_link(int directory, const char *path, char *buffer, size_t byte_count);
 

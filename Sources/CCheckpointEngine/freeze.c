@@ -111,14 +111,11 @@ static int32_t own_tid(struct ckpt_checkpoint *c, int32_t proc_tid) {
 // As in /proc/PID/task/T/stat; 'X': it is not there; 'K': a worker of the kernel.
 static char thread_state(struct ckpt_checkpoint *c, int32_t proc_tid) {
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (1 << 20));
-    long length = read_task_file(c, proc_tid, "stat", text, 4096);
-    while (length > 0 && text[length] != ')') length--; // the name may hold parentheses
-    if (length <= 0) return 'X';
-    const char *at = text + length + 2;
-    char state = *at;
+    if (read_task_file(c, proc_tid, "stat", text, 4096) <= 0) return 'X';
     uint64_t flags = 0;
-    for (int field = 3; *at && field < 9; at++) field += *at == ' ';
-    ckpt_number(at, 10, &flags);
+    char state = *ckpt_stat_field(text, 3);
+    ckpt_number(ckpt_stat_field(text, 9), 10, &flags);
+    if (!state) return 'X';
     return flags & IO_WORKER ? STATE_WORKER : state;
 }
 

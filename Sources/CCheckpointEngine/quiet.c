@@ -15,10 +15,7 @@ uint64_t ckpt_faults(struct ckpt_checkpoint *c) {
     char text[512];
     uint64_t number = 0;
     if (ckpt_read_text(c->proc, "stat", text, sizeof text) <= 0) return 0;
-    const char *at = text + ckpt_length(text);
-    while (at > text && *at != ')') at--; // the name may hold anything
-    for (int field = 2; *at && field < 10; at++) if (*at == ' ') field++;
-    ckpt_number(at, 10, &number);
+    ckpt_number(ckpt_stat_field(text, 10), 10, &number);
     return number;
 }
 

@@ -68,6 +68,15 @@ int ckpt_find_field(const char *text, const char *field, unsigned base, uint64_t
     return 0;
 }
 
+const char *ckpt_stat_field(const char *text, int field) {
+    const char *at = text + ckpt_length(text);
+    while (at > text && *at != ')') at--; // the name may hold anything
+    if (*at != ')') return text + ckpt_length(text);
+    // Field 3 is the state.
+    for (int found = 2; *at && found < field; at++) found += *at == ' ';
+    return at;
+}
+
 long ckpt_read_text(int directory, const char *path, char *buffer, size_t byte_count) {
     long file = ckpt_openat(directory, path, 02000000 /* O_CLOEXEC */);
     if (file < 0) return file;

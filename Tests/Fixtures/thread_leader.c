@@ -20,6 +20,7 @@ static void *work(void *unused) {
     fixture_checkpoint_here();
     // In a restarted program it ends while the others go on already.
     while (!first_has_ended()) fixture_sleep(1);
+    fact_that(first_has_ended());
     void *result = NULL;
     int error = pthread_join(first, &result);
     fact("joining the first thread: %d, %s", error, result ? (char *)result : "nothing");
