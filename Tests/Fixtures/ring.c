@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thread reads a file by io_uring all the while, each time with a new ring and by a worker of the kernel; checkpoints come
 // between two rings. The workers stay when their rings are gone.
-#include "fixture.h"
+#include "blocks.h"
 #include <liburing.h>
-
-#define BLOCK 65536u
-#define BLOCKS 64
-#define SLOTS 32
-
-static unsigned char *slots;
-static int from[SLOTS], file;
-static volatile int stop;
 
 static int read_block(unsigned slot, unsigned block) {
     struct io_uring ring;
@@ -50,28 +42,7 @@ static void *reading(void *unused) {
 }
 
 int main(void) {
-    unsigned char *block = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    slots = mmap(NULL, SLOTS * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    need(block != MAP_FAILED && slots != MAP_FAILED);
-    file = open("ring.data", O_RDWR | O_CREAT | O_TRUNC, 0600);
-    need(file >= 0);
-    for (int i = 0; i < BLOCKS; i++) {
-        fill(block, BLOCK, 1000 + (uint64_t)i);
-        need(write(file, block, BLOCK) == BLOCK);
-    }
-    memset(from, -1, sizeof from);
-    fixture_begin();
-    pthread_t thread;
-    need(pthread_create(&thread, NULL, reading, NULL) == 0);
-
-    fixture_checkpoint_here();
-
-    stop = 1;
-    void *said;
-    need(pthread_join(thread, &said) == 0);
-    fact("%s", (const char *)said);
-    int good = 1;
-    for (int i = 0; i < SLOTS; i++) good &= from[i] < 0 || is_filled(slots + i * BLOCK, BLOCK, 1000 + (uint64_t)from[i]);
-    fact("what was read: %s", good ? "as in the file" : "not as in the file");
+    make_blocks("ring.data");
+    read_across_checkpoint(reading);
     return 0;
 }
