@@ -72,6 +72,8 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
     var fixture: Fixture
     var flavour: Flavour
     var description: String { "\(fixture): \(flavour)" }
+    /// For Scripts/tables.
+    var fields: String { [fixture.description, flavour.user.rawValue, flavour.identity.rawValue, flavour.tracker.rawValue, "\(flavour.restarts)", flavour.load.rawValue, flavour.trigger.rawValue].joined(separator: "\t") }
 
     /// Every fixture in every flavour.
     static var matrix: [Row] {

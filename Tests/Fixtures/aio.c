@@ -15,7 +15,10 @@ static int read_block(unsigned slot, unsigned block) {
     struct iocb *requests = &request;
     struct io_event answer;
     need(syscall(SYS_io_submit, context, 1L, &requests) == 1);
-    need(syscall(SYS_io_getevents, context, 1L, 1L, &answer, NULL) == 1);
+    // A checkpoint's signal ends this wait.
+    long got;
+    do got = syscall(SYS_io_getevents, context, 1L, 1L, &answer, NULL); while (got == -1 && errno == EINTR);
+    need(got == 1);
     need(syscall(SYS_io_destroy, context) == 0);
     if (answer.res != BLOCK) fact("a read: %lld", (long long)answer.res);
     return (int)answer.res;
