@@ -24,7 +24,7 @@ enum Blocked: Measurement {
 
     static func measure(in place: Place, effort: Effort) throws -> Section {
         var section = Section(name: name, title: "Blocked calls: how much later their time is over", text: """
-            Threads in calls with a time-out of 2 s, one call each, with up to \(checkpointCount) checkpoints meanwhile: how late each ends, less the pauses \
+            Threads in calls with a time-out of 3 s, one call each, with up to \(checkpointCount) checkpoints meanwhile: how late each ends, less the pauses \
             (one to a moment of time ends by that moment); the limit is how late without a checkpoint. \
             Restarted: one checkpoint after a third of the time, SIGKILL, a restart a second later; how much later than `select`, for which the kernel counts \
             what is left. The sum of the pauses stands with the first row. A call that returns anything else than the end of its time is an error.

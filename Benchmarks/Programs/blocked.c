@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// blocked: threads wait in calls with a time-out of 2 s, one thread for each call. It prints "ready"; at the end for each call
-// "NAME<tab>NANOSECONDS<tab>VALUE": how much later than 2 s it returned by the monotonic clock, and 0 when it said what the end of
+// blocked: threads wait in calls with a time-out of 3 s, one thread for each call. It prints "ready"; at the end for each call
+// "NAME<tab>NANOSECONDS<tab>VALUE": how much later than 3 s it returned by the monotonic clock, and 0 when it said what the end of
 // its time says, else its negative errno or value.
 #define _GNU_SOURCE
 #include <checkpointkit.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 2000
+#define WAIT_MS 3000
 static const struct timespec wait_time = {WAIT_MS / 1000, WAIT_MS % 1000 * 1000000};
 static int pipe_ends[2], events;
 static uint32_t word;
