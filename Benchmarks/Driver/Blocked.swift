@@ -33,7 +33,7 @@ enum Blocked: Measurement {
             try place.clear()
             var alone: [Ends] = [], along: [Ends] = [], restarted: [Ends] = [], pauses: [Double] = []
             for _ in 0..<effort.turns {
-                alone.append(try Ends(start(place).finish().lines))
+                alone.append(try Ends(launch(place).finish().lines))
                 let program = try launch(place)
                 let start = monotonic()
                 var sum = 0.0
