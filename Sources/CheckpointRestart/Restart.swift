@@ -46,7 +46,6 @@ package enum Restart {
     ) throws(RestartFailure) -> Never {
         let image = choice.image, descriptor = descriptors.image
         let host = try HostMapping.all()
-        let vdso = try Vdso(image: image, host: host, options: options)
         var obstacle = options.load == .lazy ? Loading.obstacle(choice.chain) : nil
         if obstacle == nil, !frames.isEmpty { obstacle = "its signal frames are laid out for another processor" }
         var loading: Loading?
@@ -62,6 +61,8 @@ package enum Restart {
                 remedy: "restart an image with less memory")
         }
         var block = RestartBlock(start: hole, parkedByteCount: frames.parkedByteCount, nestedByteCount: frames.nestedByteCount)
+        let parking = RestartBlock.parking(start: hole, limit: limit)
+        let vdso = try Vdso(choice.chain, host: host, options: options, parking: parking)
         let tracker = ArmedTracker.make(for: image, above: descriptor)
         var viewCount = 0
         let memory = ProgramMemory(chain: choice.chain, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain, viewCount: &viewCount) }
@@ -74,7 +75,7 @@ package enum Restart {
             options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy, above: descriptor)
         var later = try memory.stage()
 
-        let parking = RestartBlock.parking(start: hole, limit: limit)
+        try vdso.stage()
         let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity)
         let layout = try Layout.operation(image: image, block: &block)
         let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
@@ -92,7 +93,7 @@ package enum Restart {
         let siblings = record.add()
         try RestartContext(
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
-            identity: UInt32(identity.mode), environment: options.environment, started: started, tracker: tracker, record: siblings
+            identity: UInt32(identity.mode), environment: options.environment, started: started &+ identity.clockShift, tracker: tracker, record: siblings
         ).write(to: memory, image: image)
         guard timer?.write(to: memory) != false else { throw RestartContext.failure }
         try memory.protect()

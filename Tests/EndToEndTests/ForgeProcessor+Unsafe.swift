@@ -154,6 +154,13 @@ extension Forge {
         seal()
     }
 
+    /// Another byte in the vdso: the last one, which is padding, or this one.
+    mutating func changeVdso(at offset: Int? = nil) throws {
+        guard let vdso = try records(CKPT_NOTE_MAPPINGS, ckpt_mapping.self).first(where: { $0.kind == CKPT_MAPPING_VDSO.rawValue }) else { throw Broken("no vdso") }
+        bytes[try place(of: offset.map { vdso.start + UInt64($0) } ?? vdso.end - 1)] ^= 0xff
+        try sealRuns()
+    }
+
     /// Changes the mapping of this kind that comes first.
     mutating func changeMapping(_ kind: ckpt_mapping_kind, _ change: (_ start: UInt64, _ end: UInt64) -> (UInt64, UInt64)) throws {
         let start = try note(CKPT_NOTE_MAPPINGS.rawValue)

@@ -48,6 +48,13 @@ import Testing
         try expectTheSame(run)
     }
 
+    /// Five seconds after its boot, or a month later.
+    @Test(arguments: ["vdso", "timed_wait", "timerfd", "epoll", "SwiftDispatch", "SwiftTasks"], ["before", "behind"])
+    func `a program goes on at a host with a shorter or longer uptime`(program: String, uptime: String) throws {
+        let behind = max((Int(text(of: "/proc/uptime").prefix { $0 != "." }) ?? 0) - 5, 0)
+        try expectTheSame(travel(Fixture(program, needsItsIds: true), ["--clocks", uptime == "before" ? "-\(behind)" : "2592000"], []))
+    }
+
     @Test func `without user namespaces a kept id is refused in one line`() throws {
         let run = try travel(Fixture("heap"), ["--no-user-namespaces"], ["--identity", "keep"])
         try run.explain {

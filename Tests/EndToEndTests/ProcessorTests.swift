@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CCheckpointABI
 import Foundation
 import Testing
 
@@ -147,26 +148,77 @@ import Testing
 
 /// Another kernel, another vdso, more levels of page tables.
 @Suite struct KernelTests {
-    private let specimen: Specimen
-    init() throws { specimen = try Specimen.shared.get() }
+    static let fixtures = [Fixture("vdso"), Fixture("mapping_droppable"), Fixture("timed_wait", needsItsIds: true), Fixture("SwiftTasks", needsItsIds: true)]
 
-    @Test func `an image of another kernel is refused when its vdso may be another, and can be forced`() throws {
-        var forge = try Forge(specimen.bytes)
-        try forge.setKernelRelease { $0[0] = $0[0] == UInt8(ascii: "5") ? UInt8(ascii: "6") : UInt8(ascii: "5") }
-        let image = try specimen.write(forge.bytes, as: "kernel.img")
-        try specimen.expectRefusal(image, "unsupported", "another kernel")
-        let forced = try specimen.restart(image, ["--force"])
-        #expect(forced.ending == specimen.reference.ending && forced.output == specimen.reference.facts, "\(forced)")
+    private func otherRelease(_ text: inout [UInt8]) { text[0] = text[0] == UInt8(ascii: "5") ? UInt8(ascii: "6") : UInt8(ascii: "5") }
+
+    private func forged(_ run: Run, _ change: (inout Forge) throws -> Void) throws {
+        try run.checkpoint(.save)
+        try run.kill()
+        var forge = try Forge(Array(try #require(FileManager.default.contents(atPath: run.image))))
+        try change(&forge)
+        try Data(forge.bytes).write(to: URL(fileURLWithPath: run.image))
+        setOwner(run.image, 65534)
     }
 
-    @Test func `an image with another vdso is refused`() throws {
-        var forge = try Forge(specimen.bytes)
-        try forge.changeMapping(CKPT_MAPPING_VDSO) { start, end in (start, end + 4096) }
-        let image = try specimen.write(forge.bytes, as: "vdso.img")
-        try specimen.expectRefusal(image, "unsupported", "another vdso")
+    private func expectTheSame(_ run: Run) throws {
+        let ending = try run.release(), reference = try Reference.of(run.fixture, as: .nobody)
+        #expect(run.facts == reference.facts && ending == reference.ending, "\(run.story)")
+        if run.facts == reference.facts { run.finish() }
+    }
+
+    @Test(arguments: fixtures) func `an image of another kernel release with the same vdso goes on`(fixture: Fixture) throws {
+        let run = try Run(fixture, as: .nobody)
+        try run.explain {
+            try run.start()
+            try forged(run) { try $0.setKernelRelease(otherRelease) }
+            try run.restart()
+            try run.waitUntilAlive()
+            #expect(text(of: run.path("err.2")).isEmpty, "\(run.story)")
+            try expectTheSame(run)
+        }
+    }
+
+    /// Twice: the second time the program's vdso is where the first restart has left that of this host.
+    @Test(arguments: fixtures, [0, 4096 as UInt64]) func `a program keeps its own vdso where the host has another one, and it leads to the host's`(fixture: Fixture, growth: UInt64) throws {
+        let run = try Run(fixture, as: .nobody)
+        try run.explain {
+            try run.start()
+            for _ in 1 ... 2 {
+                try forged(run) { forge in
+                    try forge.setKernelRelease(otherRelease)
+                    try forge.changeVdso()
+                    if growth > 0 { try forge.changeMapping(CKPT_MAPPING_VDSO) { start, end in (start, end + growth) } }
+                }
+                try run.restart()
+                try run.waitUntilAlive()
+            }
+            // And then on this kernel.
+            try run.checkpoint(.save)
+            try run.kill()
+            try run.restart()
+            try run.waitUntilAlive()
+            try expectTheSame(run)
+        }
+    }
+
+    @Test func `a vdso that is not understood is refused`() throws {
+        let run = try Run(Fixture("vdso"), as: .nobody)
+        try run.explain {
+            try run.start()
+            try forged(run) { forge in
+                try forge.setKernelRelease(otherRelease)
+                try forge.changeVdso(at: 1)  // of the ELF magic
+            }
+            let answer = try run.tryRestart(run.image)
+            #expect(answer.ending == .exited(125) && answer.errors.hasPrefix("ckpt-restart: \(run.image): unsupported: the vdso "), "\(answer)")
+            #expect(answer.errors.filter { $0 == "\n" }.count == 1, "\(answer)")
+            run.finish()
+        }
     }
 
     @Test func `memory above the addresses of four levels of page tables is refused as unsupported`() throws {
+        let specimen = try Specimen.shared.get()
         var forge = try Forge(specimen.bytes)
         try forge.changeMapping(CKPT_MAPPING_STACK) { start, _ in (start, 0x80_0000_0000_0000) }
         let image = try specimen.write(forge.bytes, as: "levels.img")
