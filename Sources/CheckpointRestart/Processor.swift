@@ -2,6 +2,7 @@
 import CCheckpointABI
 import CRestorer
 import CheckpointImage
+import SystemPackage
 
 /// The vector state in the program's signal frames, on a host that lays it out in another way.
 ///
@@ -37,7 +38,7 @@ struct VectorFrames {
     static func ask(for image: Image, on host: HostFacts) throws(RestartFailure) {
         let tiles: UInt64 = 1 << 18
         guard let permitted = image.processor?.permitted, permitted & tiles != 0, host.xfeatures & tiles != 0 else { return }
-        do { try Kernel.call(.archPrctl, 0x1023, 18) } catch {  // ARCH_REQ_XCOMP_PERM
+        do throws(Errno) { try Kernel.call(.archPrctl, 0x1023, 18) } catch {  // ARCH_REQ_XCOMP_PERM
             throw RestartFailure(
                 kind: .unsupported, what: "this kernel does not give the program the right to AMX again (\(error.description))",
                 remedy: "restart on a host with AMX and Linux 5.16 or newer")

@@ -42,7 +42,7 @@ struct RestartRecord {
         static func current() -> Process? {
             let id = ProcessCalls.perform(39)
             guard let start = start(of: id), let boot = SmallFile.read("/proc/sys/kernel/random/boot_id"),
-                let namespace = try? FileDescriptor.open("/proc/self/ns/pid", .readOnly, options: .closeOnExec)
+                let namespace = try? FileDescriptor.open(FilePath("/proc/self/ns/pid"), .readOnly, options: .closeOnExec)
             else { return nil }
             defer { try? namespace.close() }
             guard let status = FileStatus(namespace.rawValue) else { return nil }

@@ -35,7 +35,8 @@ import Testing
         process.cpuid[2] = 1 << 16
         process.cpuid[3] = 1 << 5
         process.cpuLevel = 4
-        let old = HostFacts(cpuid: Array(repeating: 0, count: 8), xfeatures: 3, xsaveByteCount: 576, cpuLevel: 2)
+        process.xfeatures = 0xe7
+        let old = HostFacts(cpuid: Array(repeating: 0, count: 8), xfeatures: 0xe7, xsaveByteCount: 2696, cpuLevel: 2)
         let findings = Judgement.judge(process: process, mappings: [], descriptors: [], host: old)
         #expect(findings.map(\.class) == [.unsupported])
         #expect(findings.first?.why == "lacks avx512f, waitpkg (x86-64-v4, this is v2)")

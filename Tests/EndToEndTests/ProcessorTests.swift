@@ -41,11 +41,12 @@ import Testing
             try asV3(run)
             try forged(run) { forge in
                 // Two threads in loops and below a handler; there may be stale frames.
-                #expect(try forge.setLayout(.avx) >= 4)
+                let count = try forge.setLayout(.avx)
+                #expect(count >= 4)
             }
             run.environment = ["PATH": Workshop.path, "FIXTURE_GIVEN": "by the driver"]
             try run.restart(["--load", "lazy"])
-            #expect(throws: Never.self) { try run.waitUntilAlive() }
+            try run.waitUntilAlive()
             // And once more, from frames that a restart has moved.
             try run.checkpoint(.save)
             try run.kill()
@@ -60,7 +61,10 @@ import Testing
         guard hasAVX512 else { return }
         let run = try Run(Fixture("processor", registers), as: .nobody)
         try run.explain {
-            try forged(run) { forge in #expect(try forge.setLayout(.keys) >= 4) }
+            try forged(run) { forge in
+                let count = try forge.setLayout(.keys)
+                #expect(count >= 4)
+            }
             try run.restart()
             try run.waitUntilAlive()
             try run.checkpoint(.save)
@@ -180,7 +184,7 @@ import Testing
     }
 
     /// Twice: the second time the program's vdso is where the first restart has left that of this host.
-    @Test(arguments: fixtures, [0, 4096 as UInt64]) func `a program keeps its own vdso where the host has another one, and it leads to the host's`(fixture: Fixture, growth: UInt64) throws {
+    @Test(arguments: fixtures, [false, true]) func `a program keeps its own vdso where the host has another one, and it leads to the host's`(fixture: Fixture, changesData: Bool) throws {
         let run = try Run(fixture, as: .nobody)
         try run.explain {
             try run.start()
@@ -188,7 +192,7 @@ import Testing
                 try forged(run) { forge in
                     try forge.setKernelRelease(otherRelease)
                     try forge.changeVdso()
-                    if growth > 0 { try forge.changeMapping(CKPT_MAPPING_VDSO) { start, end in (start, end + growth) } }
+                    if changesData { try forge.changeMapping(CKPT_MAPPING_VVAR) { start, end in (start + 4096, end) } }
                 }
                 try run.restart()
                 try run.waitUntilAlive()

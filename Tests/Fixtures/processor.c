@@ -16,21 +16,17 @@ struct holder { uint8_t after[16 * 64] __attribute__((aligned(64))); volatile in
 static struct holder holders[2];
 static void (*hold)(struct holder *);
 
-__attribute__((target("avx"))) static void hold_ymm(struct holder *holder) {
-#define LOAD(n) "vmovaps " #n "*64(%0), %%ymm" #n "\n\t"
-#define STORE(n) "vmovaps %%ymm" #n ", " #n "*64(%1)\n\t"
-    __asm__ volatile(SSE_ALL(LOAD) "lock incl %3\n\t1: pause\n\tcmpl $0, (%2)\n\tje 1b\n\t" SSE_ALL(STORE) "vzeroupper"
-        :: "r"(before), "r"(holder->after), "r"(&holder->stop), "m"(looping) : CLOBBER);
-#undef LOAD
-#undef STORE
-}
-
-__attribute__((target("avx512f"))) static void hold_zmm(struct holder *holder) {
-#define LOAD(n) "vmovaps " #n "*64(%0), %%zmm" #n "\n\t"
-#define STORE(n) "vmovaps %%zmm" #n ", " #n "*64(%1)\n\t"
-    __asm__ volatile(SSE_ALL(LOAD) "lock incl %3\n\t1: pause\n\tcmpl $0, (%2)\n\tje 1b\n\t" SSE_ALL(STORE) "vzeroupper"
-        :: "r"(before), "r"(holder->after), "r"(&holder->stop), "m"(looping) : CLOBBER);
-}
+#define HOLD(name, features, kind) \
+    __attribute__((target(features))) static void name(struct holder *holder) { \
+        __asm__ volatile(SSE_ALL(LOAD_##kind) "lock incl %[looping]\n\t1: pause\n\tcmpl $0, (%[stop])\n\tje 1b\n\t" SSE_ALL(STORE_##kind) "vzeroupper" \
+            : [looping] "+m"(looping) : [from] "r"(before), [to] "r"(holder->after), [stop] "r"(&holder->stop) : CLOBBER); \
+    }
+#define LOAD_ymm(n) "vmovaps " #n "*64(%[from]), %%ymm" #n "\n\t"
+#define STORE_ymm(n) "vmovaps %%ymm" #n ", " #n "*64(%[to])\n\t"
+#define LOAD_zmm(n) "vmovaps " #n "*64(%[from]), %%zmm" #n "\n\t"
+#define STORE_zmm(n) "vmovaps %%zmm" #n ", " #n "*64(%[to])\n\t"
+HOLD(hold_ymm, "avx", ymm)
+HOLD(hold_zmm, "avx512f", zmm)
 
 static void handle(int number) {
     (void)number;

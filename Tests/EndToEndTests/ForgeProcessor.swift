@@ -93,6 +93,8 @@ extension Forge {
             } else {
                 bytes.replaceSubrange(try place(of: room) ..< place(of: room) + new.count, with: new)
                 put(room, at: pointerOffset)
+                // As a restart does it that has moved a frame: how else could the next one find it.
+                put(pointer, at: try place(of: room) - 64)
                 room += 4096
             }
         }
