@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// CLOCK_MONOTONIC and CLOCK_BOOTTIME begin with the host: on one with a shorter uptime they would go backwards, and every deadline
-/// that the program holds in its memory would be far away.
+/// that the program holds in its memory would be far away; on one with a longer uptime every deadline would be over. So after another
+/// boot they go on from what they were at the checkpoint. On the same host they have gone on by themselves.
 ///
 /// Kernel (time_namespaces(7), since 5.6): a process that unshares its time namespace stays where it is, its children are in the new
 /// one; the offsets are written before the first child, relative to the initial namespace, and begin as those of the old one.
 enum Clocks {
     /// What they said at the checkpoint, in nanoseconds.
     struct Wanted: Sendable {
-        let monotonic: UInt64, boottime: UInt64
+        var monotonic: UInt64 = 0, boottime: UInt64 = 0
+        /// They are clocks of this very boot, as far as its id tells; behind they may be all the same, in a time namespace.
+        var isThisBoot = true
     }
 
-    /// Before the process is made that becomes the program: its clocks go on from those, when ours are behind. Returns by how much
-    /// CLOCK_MONOTONIC is ahead of ours then; 0 where nothing has to be done, or is allowed.
-    static func follow(_ wanted: Wanted) -> UInt64 {
-        func behind(_ then: UInt64, _ clock: Kernel.Clock) -> UInt64 {
-            let now = Kernel.nanoseconds(clock)
-            return then > now && then < 1 << 62 ? then - now : 0
+    /// Before the process is made that becomes the program. Returns by how much its CLOCK_MONOTONIC is ahead of ours then; 0 where
+    /// nothing has to be done, or is allowed.
+    static func follow(_ wanted: Wanted) -> Int64 {
+        func shift(_ then: UInt64, _ clock: Kernel.Clock) -> Int64 {
+            guard then > 0, then < 1 << 60 else { return 0 }
+            let shift = Int64(then) - Int64(clamping: Kernel.nanoseconds(clock))
+            return shift > 0 || !wanted.isThisBoot ? shift : 0
         }
-        let monotonic = behind(wanted.monotonic, .monotonic), boottime = behind(wanted.boottime, .boottime)
+        let monotonic = shift(wanted.monotonic, .monotonic), boottime = shift(wanted.boottime, .boottime)
         if monotonic == 0 && boottime == 0 { return 0 }
         guard ProcessCalls.perform(272, 0x80) == 0 else { return 0 }  // unshare, CLONE_NEWTIME
         let own = offsets()
@@ -37,8 +41,8 @@ enum Clocks {
         return found
     }
 
-    private static func line(_ clock: String, _ own: Int64, plus shift: UInt64) -> String {
-        let total = own &+ Int64(clamping: shift), billion: Int64 = 1_000_000_000
+    private static func line(_ clock: String, _ own: Int64, plus shift: Int64) -> String {
+        let total = own &+ shift, billion: Int64 = 1_000_000_000
         // Kernel: the nanoseconds are never negative.
         let nanoseconds = (total % billion + billion) % billion
         return "\(clock) \((total - nanoseconds) / billion) \(nanoseconds)\n"

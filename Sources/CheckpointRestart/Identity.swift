@@ -16,7 +16,7 @@ package struct EnteredIdentity: Sendable {
     /// With new ids: where the program keeps the old ones, for each thread to correct.
     package var keptIds: [KeptId] = []
     /// By how many nanoseconds CLOCK_MONOTONIC is ahead of that of the process which was started.
-    package var clockShift: UInt64 = 0
+    package var clockShift: Int64 = 0
 }
 
 /// Process and thread ids of the program.
@@ -33,7 +33,8 @@ package enum Identity {
         signals.takeEarly()
         let wanted = Wanted(
             process: image.process.pid, threads: image.threads.map(\.tid), beaconName: image.process.beaconName,
-            clocks: Clocks.Wanted(monotonic: image.process.monotonicNs, boottime: image.process.boottimeNs))
+            clocks: Clocks.Wanted(
+                monotonic: image.process.monotonicNs, boottime: image.process.boottimeNs, isThisBoot: Timerfd.isSameBoot(image.process)))
         let reason: String
         switch keep(wanted, signals, evenIfCrowded: options.identity == .keep) {
         case .success(let entered): return entered
@@ -54,7 +55,7 @@ package enum Identity {
         let threads: [Int32]
         let beaconName: String
         let clocks: Clocks.Wanted
-        init(process: Int32, threads: [Int32], beaconName: String, clocks: Clocks.Wanted = .init(monotonic: 0, boottime: 0)) {
+        init(process: Int32, threads: [Int32], beaconName: String, clocks: Clocks.Wanted = .init()) {
             self.clocks = clocks
             self.process = process
             self.threads = [process] + threads.filter { $0 != process }

@@ -37,7 +37,7 @@ struct Init {
     let socket: Int32
 
     /// In the fresh PID 1. Returns in the process that becomes the program, and in no other, `EnteredIdentity.clockShift`.
-    func becomeProgram() -> UInt64 {
+    func becomeProgram() -> Int64 {
         if namespaces.contains(.user) { mapIds() }
         // Order: first the promise to die with the supervisor, then the look whether it is still there.
         require(ProcessCalls.perform(157, 1, 9), .parent)  // PR_SET_PDEATHSIG, SIGKILL

@@ -93,7 +93,7 @@ package enum Restart {
         let siblings = record.add()
         try RestartContext(
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
-            identity: UInt32(identity.mode), environment: options.environment, started: started &+ identity.clockShift, tracker: tracker, record: siblings
+            identity: UInt32(identity.mode), environment: options.environment, started: started &+ UInt64(bitPattern: identity.clockShift), tracker: tracker, record: siblings
         ).write(to: memory, image: image)
         guard timer?.write(to: memory) != false else { throw RestartContext.failure }
         try memory.protect()

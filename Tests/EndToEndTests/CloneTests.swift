@@ -121,10 +121,14 @@ import Testing
         return files.filter { FileManager.default.contents(atPath: directory + "/" + $0)?.range(of: wanted) != nil }
     }
 
-    @Test(arguments: ["uffd", "mprotect", "none"], ["none", "lz4", "zstd"])
+    private static let ways = [("uffd", "none"), ("mprotect", "none"), ("none", "none"), ("uffd", "lz4"), ("mprotect", "zstd"), ("none", "lz4"), ("uffd", "zstd"),
+        ("mprotect", "lz4"), ("none", "zstd")]
+
+    @Test(arguments: Workshop.isFull ? ways : Array(ways.prefix(5)))
     func `excluded bytes are in no file`(tracker: String, compression: String) throws {
         let secret = Data("dbs9 Nobody else".utf8)
-        for excludes in [true, false] {
+        // Where they are not excluded the same search finds them.
+        for excludes in tracker == "uffd" ? [true, false] : [true] {
             let run = try Run(Fixture("secret"), as: .nobody)
             run.environment["CKPT_TRACKER"] = tracker
             run.environment["CKPT_COMPRESS"] = compression
