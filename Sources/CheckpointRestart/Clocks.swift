@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CheckpointImage
 
 /// CLOCK_MONOTONIC and CLOCK_BOOTTIME begin with the host: on one with a shorter uptime they would go backwards, and every deadline
 /// that the program holds in its memory would be far away; on one with a longer uptime every deadline would be over. So after another
@@ -10,8 +11,19 @@ enum Clocks {
     /// What they said at the checkpoint, in nanoseconds.
     struct Wanted: Sendable {
         var monotonic: UInt64 = 0, boottime: UInt64 = 0
-        /// They are clocks of this very boot, as far as its id tells; behind they may be all the same, in a time namespace.
-        var isThisBoot = true
+        /// They are the clocks of this host, which has not been booted since.
+        var isThisHost = true
+
+        init() {}
+
+        init(_ process: ProcessState) {
+            (monotonic, boottime) = (process.monotonicNs, process.boottimeNs)
+            // A program that an earlier restart has given clocks of its own began at another moment. When the wall clock was set
+            // meanwhile that looks the same, and the clocks go on from the checkpoint, which does no harm.
+            let then = Int64(clamping: process.realtimeNs) &- Int64(clamping: process.boottimeNs)
+            let now = Int64(clamping: Kernel.nanoseconds(.realtime)) &- Int64(clamping: Kernel.nanoseconds(.boottime))
+            isThisHost = Timerfd.isSameBoot(process) && (then &- now).magnitude < 60_000_000_000
+        }
     }
 
     /// Before the process is made that becomes the program. Returns by how much its CLOCK_MONOTONIC is ahead of ours then; 0 where
@@ -20,7 +32,7 @@ enum Clocks {
         func shift(_ then: UInt64, _ clock: Kernel.Clock) -> Int64 {
             guard then > 0, then < 1 << 60 else { return 0 }
             let shift = Int64(then) - Int64(clamping: Kernel.nanoseconds(clock))
-            return shift > 0 || !wanted.isThisBoot ? shift : 0
+            return shift > 0 || !wanted.isThisHost ? shift : 0
         }
         let monotonic = shift(wanted.monotonic, .monotonic), boottime = shift(wanted.boottime, .boottime)
         if monotonic == 0 && boottime == 0 { return 0 }

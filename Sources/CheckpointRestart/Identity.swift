@@ -33,8 +33,7 @@ package enum Identity {
         signals.takeEarly()
         let wanted = Wanted(
             process: image.process.pid, threads: image.threads.map(\.tid), beaconName: image.process.beaconName,
-            clocks: Clocks.Wanted(
-                monotonic: image.process.monotonicNs, boottime: image.process.boottimeNs, isThisBoot: Timerfd.isSameBoot(image.process)))
+            clocks: Clocks.Wanted(image.process))
         let reason: String
         switch keep(wanted, signals, evenIfCrowded: options.identity == .keep) {
         case .success(let entered): return entered
