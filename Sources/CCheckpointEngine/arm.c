@@ -114,6 +114,10 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
     ckpt_memcpy(&state->plan, plan, sizeof *plan);
     if (first) {
         state->live.version = 1;
+        if (state->live.restart_count == 0) {
+            state->live.restart.version = CKPT_RESTART_CONTEXT_VERSION;
+            state->live.restart.restarts_here = state->live.restart.siblings = -1;
+        }
         state->restart_seen = state->live.restart_count;
         state->pid = (int32_t)ckpt_getpid();
         ckpt_call(__NR_getrandom, &state->run, sizeof state->run, 0);

@@ -167,6 +167,7 @@ struct ckpt_checkpoint {
     struct ckpt_bump tables, strings;
     struct ckpt_ident ident;
     struct ckpt_process process;
+    struct ckpt_processor processor;
     struct ckpt_mapping *mappings; uint32_t mapping_count;
     struct ckpt_thread *threads; uint32_t thread_count;
     struct ckpt_frame *frames;      // of the same threads

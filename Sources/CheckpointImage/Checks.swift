@@ -27,6 +27,10 @@ struct Checks {
         for mapping in mappings {
             let name = "the mapping at \(mapping.start.hex)"
             guard mapping.start < mapping.end else { throw .damaged(what: "\(name) is empty", offset: nil) }
+            // Kernel: five levels of page tables give these only to programs that ask for them (mmap with such an address).
+            guard mapping.end <= Image.addressLimit || mapping.end > Image.farLimit else {
+                throw .unsupported(what: "\(name) lies above 47 bits, where five levels of page tables are needed")
+            }
             guard mapping.end <= Image.addressLimit else { throw .damaged(what: "\(name) leaves the address space", offset: nil) }
             guard mapping.start.isPageAligned, mapping.end.isPageAligned else { throw .damaged(what: "\(name) is not page-aligned", offset: nil) }
             guard mapping.start >= last else { throw .damaged(what: "\(name) overlaps the one before", offset: nil) }

@@ -53,6 +53,17 @@ extension ProcessState {
     }
 }
 
+extension ProcessorState {
+    static let byteCount = 280
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        permitted = b.uint64(at: o)
+        level = b.uint32(at: o + 8)
+        cpuid = (0..<3).map { b.uint32(at: o + 12 + 4 * $0) }
+        components = (0..<32).map { Component(offset: b.uint32(at: o + 24 + 8 * $0), byteCount: b.uint32(at: o + 28 + 8 * $0)) }
+    }
+}
+
 extension Mapping {
     static let recordByteCount = 56
 

@@ -3,6 +3,7 @@
 /// The tables of a process at this moment, as `ckpt_engine_survey` writes them: what `preflight()` judges.
 package struct Survey: Sendable {
     package var process = ProcessState()
+    package var processor: ProcessorState?
     package var mappings: [Mapping] = []
     package var threads: [ThreadState] = []
     package var descriptors: [DescriptorState] = []
@@ -12,6 +13,7 @@ package struct Survey: Sendable {
         let tables = try Tables(notes.span, base: 0, isSurvey: true)
         var survey = Survey()
         survey.process = tables.process
+        survey.processor = tables.processor
         survey.mappings = tables.mappings
         survey.threads = tables.threads
         survey.descriptors = tables.descriptors
@@ -20,6 +22,6 @@ package struct Survey: Sendable {
     }
 
     package func judge(host: HostFacts?) -> [Finding] {
-        Judgement.judge(process: process, mappings: mappings, descriptors: descriptors, host: host)
+        Judgement.judge(process: process, processor: processor, mappings: mappings, descriptors: descriptors, host: host)
     }
 }

@@ -3,6 +3,8 @@
 /// Everything that the notes say, decoded but not yet compared with one another.
 struct Tables {
     var process = ProcessState()
+    /// nil: an image of a version that did not say more than `process` does.
+    var processor: ProcessorState?
     var mappings: [Mapping] = []
     var runs: [PageRun] = []
     var threads: [ThreadState] = []
@@ -25,6 +27,9 @@ struct Tables {
         var strings = Strings(bytes.copy(place), base: base + UInt64(place.offset))
 
         process = try ProcessState(bytes, at: notes.place(.process, atLeast: ProcessState.byteCount).offset, &strings)
+        if notes.has(.processor) {
+            processor = ProcessorState(bytes, at: try notes.place(.processor, atLeast: ProcessorState.byteCount).offset)
+        }
         let needed = !isSurvey
         for at in try notes.table(.mappings, in: bytes, recordByteCount: Mapping.recordByteCount, isRequired: true).records {
             mappings.append(try Mapping(bytes, at: at, &strings))

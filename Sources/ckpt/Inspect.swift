@@ -76,7 +76,7 @@ struct InspectedImage {
             ("Process", "\(process.pid), user \(process.uid), group \(process.gid), umask \(process.umask.octal)"),
             ("Directory", process.directory.string),
             ("Kernel", process.kernelRelease),
-            ("Processor", "x86-64-v\(process.cpuLevel), \(process.xsaveByteCount) bytes of vector state"),
+            ("Processor", "x86-64-v\(process.cpuLevel), \(image.processor.map { $0.level > 0 ? "promises x86-64-v\($0.level), " : "" } ?? "")\(process.xsaveByteCount) bytes of vector state"),
         ]
         if let stored = image.storedByteCount {
             let size = image.uncompressedByteCount

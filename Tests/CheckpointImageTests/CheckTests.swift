@@ -18,7 +18,7 @@ struct Contradiction: CustomTestStringConvertible, Sendable {
         Contradiction("the mapping at 0x500000 is empty") { $0.mappings[1].end = $0.mappings[1].start },
         Contradiction("the mapping at 0x500800 is not page-aligned") { $0.mappings[1].start += 0x800 },
         Contradiction("the mapping at 0x500000 overlaps the one before") { $0.mappings[0].end = 0x50_1000 },
-        Contradiction("leaves the address space") { $0.mappings[4].end = 1 << 47 + 4096 },
+        Contradiction("leaves the address space") { $0.mappings[4].end = 1 << 57 },
         Contradiction("leaves the address space") { $0.mappings[4].end = .max & ~4095 },
         Contradiction("has an unknown protection") { $0.mappings[1].protection = 8 },
         Contradiction("is beyond the end of every file") { $0.mappings[1].file_offset = .max & ~4095 },

@@ -6,7 +6,7 @@ import Testing
 struct StructTests {
     static let onDisk: [String: Int] = [
         "ckpt_table": MemoryLayout<ckpt_table>.size, "ckpt_ident": MemoryLayout<ckpt_ident>.size,
-        "ckpt_process": MemoryLayout<ckpt_process>.size, "ckpt_mapping": MemoryLayout<ckpt_mapping>.size,
+        "ckpt_process": MemoryLayout<ckpt_process>.size, "ckpt_processor": MemoryLayout<ckpt_processor>.size, "ckpt_mapping": MemoryLayout<ckpt_mapping>.size,
         "ckpt_run": MemoryLayout<ckpt_run>.size, "ckpt_thread": MemoryLayout<ckpt_thread>.size,
         "ckpt_signal_action": MemoryLayout<ckpt_signal_action>.size, "ckpt_descriptor": MemoryLayout<ckpt_descriptor>.size,
         "ckpt_pipe": MemoryLayout<ckpt_pipe>.size, "ckpt_eventfd": MemoryLayout<ckpt_eventfd>.size,

@@ -46,6 +46,7 @@ enum ckpt_note_type {
     CKPT_NOTE_BLOBS = CKPT_NOTE_BASE + 12, // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
     CKPT_NOTE_STRINGS = CKPT_NOTE_BASE + 13, // raw bytes, no table header
     CKPT_NOTE_CHUNKS = CKPT_NOTE_BASE + 14, // table of struct ckpt_chunk, ascending by image_offset: compressed images only
+    CKPT_NOTE_PROCESSOR = CKPT_NOTE_BASE + 27, // struct ckpt_processor
 };
 
 struct ckpt_table {
@@ -114,6 +115,15 @@ struct ckpt_process {
     uint64_t pause_ns;                  // of this checkpoint, as far as it was known when the notes were written
 };
 
+// The processor, beside what struct ckpt_process says of it.
+#define CKPT_COMPONENT_COUNT 32u
+struct ckpt_processor {
+    uint64_t permitted;         // state components that this program may use: AMX only when it has asked for it (ARCH_GET_XCOMP_PERM)
+    uint32_t level;             // CKPT_CPU: the program promises to use no more than x86-64-v1 … v4; 0: no promise
+    uint32_t cpuid[3];          // leaf 13.1 EAX, leaf 7.1 EDX, leaf 0x80000008 EBX
+    struct { uint32_t offset, byte_count; } components[CKPT_COMPONENT_COUNT]; // of the XSAVE area in the signal frames (leaf 13); 0, 0: not there
+};
+
 enum ckpt_mapping_kind {
     CKPT_MAPPING_ANONYMOUS = 1, // private anonymous, the thread stacks and the heap included
     CKPT_MAPPING_FILE = 2,      // private mapping of a file, or a shared one that nobody here can write
@@ -131,6 +141,7 @@ enum ckpt_mapping_flag {
     CKPT_MAPPING_SHARED = 1, CKPT_MAPPING_DELETED = 2,
     CKPT_MAPPING_GROWS_DOWN = 4, CKPT_MAPPING_WIPE_ON_FORK = 8, CKPT_MAPPING_DONT_FORK = 16,
     CKPT_MAPPING_LOCKED = 32, CKPT_MAPPING_HUGE = 64, CKPT_MAPPING_NO_HUGE = 128, CKPT_MAPPING_DONT_DUMP = 256,
+    CKPT_MAPPING_DROPPABLE = 512,       // MAP_DROPPABLE: the kernel may empty it at any time; never saved (it holds the state of vDSO getrandom)
 };
 struct ckpt_mapping {
     uint64_t start, end;
@@ -255,8 +266,9 @@ struct ckpt_chunk {
 // Filled by ckpt-restart in the restarted program's memory before its first instruction.
 #define CKPT_PATH_BYTES 4096u
 #define CKPT_ENVIRONMENT_BYTES 8192u
+#define CKPT_RESTART_CONTEXT_VERSION 2u // which fields the library in the program knows, until a restart writes which it has filled
 struct ckpt_restart_context {
-    uint32_t version;           // 1
+    uint32_t version;           // 1: all up to `interval_timer`; 2: all
     uint32_t restart_count;     // restarts in this line of runs, this one included: the image holds the number before it
     uint64_t run;               // of the new run: random
     uint64_t image;             // identifier that was restarted
@@ -281,12 +293,16 @@ struct ckpt_restart_context {
     uint64_t interval_ns;
     int32_t interval_signal;
     int32_t interval_timer;     // the kernel's id of that timer; -1: none
+    // Since version 2. What the record beside the image tells (NAME.d/restarts); -1: not known.
+    int32_t restarts_here;      // restarts of `image` here, this one included
+    int32_t siblings;           // processes restarted from `image` here before that still run
 };
 
 #define CKPT_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " is on disk")
 CKPT_ASSERT_SIZE(ckpt_table, 16);
 CKPT_ASSERT_SIZE(ckpt_ident, 104);
 CKPT_ASSERT_SIZE(ckpt_process, 336);
+CKPT_ASSERT_SIZE(ckpt_processor, 280);
 CKPT_ASSERT_SIZE(ckpt_mapping, 56);
 CKPT_ASSERT_SIZE(ckpt_run, 32);
 CKPT_ASSERT_SIZE(ckpt_thread, 128);
