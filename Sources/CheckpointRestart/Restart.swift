@@ -14,15 +14,17 @@ package enum Restart {
         let choice = try ImageChoice.open(path, at: options.at)
         try judge(choice.image, options)
         try RestartContext.check(options: options, headPath: choice.headPath)
+        let limits = try Limits(choice.image, options)
         let identity = try Identity.enter(chain: choice.chain, options: options)
         let descriptors = try Descriptors.restore(image: choice.image, options: options, reserved: choice.image.descriptor)
-        try become(choice, options, identity, descriptors, named: path, started: started)
+        try become(choice, options, identity, descriptors, limits, named: path, started: started)
     }
 
     /// Refuses what could not be brought back, or not exactly.
     private static func judge(_ image: Image, _ options: RestartOptions) throws(RestartFailure) {
         let findings = Judgement.judge(
-            process: image.process, mappings: image.mappings, descriptors: image.descriptors, host: HostFacts.current())
+            process: image.process, mappings: image.mappings, descriptors: image.descriptors, attributes: image.attributes,
+            host: HostFacts.current())
         for finding in findings {
             switch finding.class {
             case .missing where options.allowMissing: continue
@@ -36,10 +38,11 @@ package enum Restart {
     }
 
     private static func become(
-        _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, _ descriptors: Descriptors, named name: String,
+        _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, _ descriptors: Descriptors, _ limits: Limits, named name: String,
         started: UInt64
     ) throws(RestartFailure) -> Never {
         let image = choice.image, descriptor = descriptors.image
+        let scheduling = try Scheduling(image, options), attributes = Attributes(image)
         let host = try HostMapping.all()
         let vdso = try Vdso(image: image, host: host, options: options)
         var obstacle = options.load == .lazy ? Loading.obstacle(choice.chain) : nil
@@ -65,11 +68,12 @@ package enum Restart {
             obstacle = "so little of it can wait that it is sooner read"
         }
         let status = try StatusFile.begin(
-            options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy, above: descriptor)
+            options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy,
+            remarks: limits.remarks + scheduling.remarks + attributes.remarks, above: descriptor)
         var later = try memory.stage()
 
         let parking = RestartBlock.parking(start: hole, limit: limit)
-        let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity)
+        let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity, scheduling: scheduling, attributes: attributes)
         let layout = try Layout.operation(image: image, block: &block)
         let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
@@ -82,15 +86,18 @@ package enum Restart {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
         } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
 
+        // Order: last of all, because memory, descriptors and signals need what these may take.
+        let last = (image.threads.first.map { attributes.operations($0) } ?? []) + attributes.operations() + limits.operations(&block)
+
         try RestartContext(
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
             identity: UInt32(identity.mode), environment: options.environment, started: started, tracker: tracker
         ).write(to: memory, image: image)
-        guard timer?.write(to: memory) != false else { throw RestartContext.failure }
+        guard timer?.write(to: memory) != false, attributes.write(to: memory) else { throw RestartContext.failure }
         try memory.protect()
         var content = RestartBlock.Content()
         content.before = before
-        content.after = memory.late.operations + after
+        content.after = memory.late.operations + after + last
         content.threads = threads
         content.message = "ckpt-restart: \(name): unsupported: "
         content.remedy = "); the image is unchanged, see ckpt check\n"
