@@ -35,7 +35,7 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
         Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
         Fixture("mutex", "process-shared"), Fixture("mutex", "process-shared-robust", needsItsIds: true), Fixture("coroutine"),
-        Fixture("scheduling"), Fixture("limit"), Fixture("attribute"), Fixture("attribute", "hidden"), Fixture("attribute_seccomp", "inherited"),
+        Fixture("scheduling"), Fixture("limit"), Fixture("attribute"), Fixture("attribute_seccomp", "inherited"),
         Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"),
         Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
         Fixture("device", needsDevices: true),
