@@ -24,7 +24,7 @@ package struct SchedulingState: Sendable, Equatable {
 
     /// As taskset prints it: `0-3,6`.
     package var processorList: String {
-        let numbers = processors.indices.flatMap { byte in (0..<8).filter { processors[byte] & 1 << UInt8($0) != 0 }.map { byte * 8 + $0 } }
+        let numbers = (0..<8 * processors.count).filter { processors[$0 / 8] & 1 << UInt8($0 % 8) != 0 }
         var parts: [String] = []
         var index = 0
         while index < numbers.count {

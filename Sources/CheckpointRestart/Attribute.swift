@@ -37,14 +37,16 @@ struct Attributes {
     /// Of this thread, by kind. Kernel: as the engine asks (capture_attribute.c).
     private static func here() -> [AttributeKind: UInt64] {
         var own: [AttributeKind: UInt64] = [:]
-        for (kind, option, argument) in [
-            (AttributeKind.noNewPrivileges, Int64(39), Int64(0)), (.keepCapabilities, 7, 0), (.securebits, 27, 0), (.machineCheck, 34, 0),
+        let words: [(AttributeKind, Int64, Int64)] = [
+            (.noNewPrivileges, 39, 0), (.keepCapabilities, 7, 0), (.securebits, 27, 0), (.machineCheck, 34, 0),
             (.storeBypass, 52, 0), (.indirectBranch, 52, 1), (.noHugePages, 42, 0), (.denyWriteExecute, 66, 0), (.dumpable, 3, 0),
-        ] {
+        ]
+        let asked: [(AttributeKind, Int64)] = [(.deathSignal, 2), (.timeStamps, 25), (.subreaper, 37)]
+        for (kind, option, argument) in words {
             let value = ProcessCalls.perform(157, option, argument)
             if value >= 0 { own[kind] = UInt64(value) }
         }
-        for (kind, option) in [(AttributeKind.deathSignal, Int64(2)), (.timeStamps, 25), (.subreaper, 37)] {
+        for (kind, option) in asked {
             var bytes = [UInt8](repeating: 0, count: 4)
             if ProcessCalls.perform(157, [option, 0], bytes: &bytes, at: 1) == 0 { own[kind] = UInt64(bytes.word32(at: 0)) }
         }
@@ -73,7 +75,7 @@ struct Attributes {
     /// For a thread but the leader, and for that one at the end of everything.
     func operations(_ thread: ThreadState) -> [Operation] {
         let wanted = process.merging(threads[thread.tid] ?? [:]) { _, own in own }
-        return AttributeKind.allCases.compactMap { kind in
+        return AttributeKind.allCases.compactMap { (kind) -> Operation? in
             guard let value = wanted[kind], let now = own[kind], value != now else { return nil }
             switch kind {
             // 0 where the program had none: that of the restart stays, by which the program ends with its supervisor.
@@ -98,7 +100,7 @@ struct Attributes {
 
     /// Of the process; by the leader, when the others are ready. Order: dumpable last, because /proc closes with it.
     func operations() -> [Operation] {
-        [AttributeKind.noHugePages, .subreaper, .denyWriteExecute, .dumpable].compactMap { kind in
+        [AttributeKind.noHugePages, .subreaper, .denyWriteExecute, .dumpable].compactMap { (kind) -> Operation? in
             guard let value = process[kind], value != own[kind] ?? 0 else { return nil }
             switch kind {
             case .noHugePages: return set([41, value & 1, value & ~1])  // the rest: PR_THP_DISABLE_EXCEPT_ADVISED, since 6.18

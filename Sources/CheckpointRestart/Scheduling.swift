@@ -124,8 +124,8 @@ extension SchedulingState {
         nice = Int32(bitPattern: bytes.word32(at: 16))
         priority = bytes.word32(at: 20)
         (runtimeNs, deadlineNs, periodNs) = (bytes.word64(at: 24), bytes.word64(at: 32), bytes.word64(at: 40))
-        let priority = ProcessCalls.perform(252, 1, 0)  // ioprio_get
-        ioPriority = priority >> 13 > 0 ? UInt32(truncatingIfNeeded: priority) : 0
+        let io = ProcessCalls.perform(252, 1, 0)  // ioprio_get
+        ioPriority = io >> 13 > 0 ? UInt32(truncatingIfNeeded: io) : 0
         timerSlackNs = UInt64(max(0, ProcessCalls.perform(157, 30)))
         if ProcessCalls.perform(204, [0, 128, 0], bytes: &mask, at: 2) > 0 { processors = mask }
     }

@@ -4,6 +4,7 @@
 #include "fixture.h"
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 static pthread_barrier_t prepared, released;
 

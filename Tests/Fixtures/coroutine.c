@@ -6,11 +6,11 @@
 
 #define COROUTINES 6
 #define STACK (64 * 1024)
-struct coroutine { ucontext_t context, *caller; char *stack; int number, is_over; double result; };
+struct coroutine { ucontext_t context, caller; char *stack; int number, is_over; double result; };
 static struct coroutine coroutines[COROUTINES];
 static pthread_barrier_t inside, released, handed;
 
-static void yield(struct coroutine *c) { swapcontext(&c->context, c->caller); }
+static void yield(struct coroutine *c) { swapcontext(&c->context, &c->caller); }
 
 static void wait_inside(void) {
     pthread_barrier_wait(&inside);
@@ -34,10 +34,7 @@ static void body(unsigned low, unsigned high) {
 }
 
 static void resume(struct coroutine *c) {
-    ucontext_t here;
-    c->caller = &here;
-    c->context.uc_link = &here;
-    if (!c->is_over) swapcontext(&here, &c->context);
+    if (!c->is_over) swapcontext(&c->caller, &c->context);
 }
 
 static void *work(void *argument) {
@@ -63,6 +60,7 @@ int main(void) {
         need(c->stack != MAP_FAILED && getcontext(&c->context) == 0);
         c->context.uc_stack.ss_sp = c->stack;
         c->context.uc_stack.ss_size = STACK;
+        c->context.uc_link = &c->caller;
         makecontext(&c->context, (void (*)(void))body, 2, (unsigned)(uint64_t)c, (unsigned)((uint64_t)c >> 32));
     }
     pthread_t threads[2];

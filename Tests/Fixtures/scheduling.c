@@ -12,7 +12,7 @@ enum { BATCH, IDLE, NICE, ONE_PROCESSOR, SLACK, ANEW, IO_IDLE, IO_BEST, FIFO, RO
 static const char *const names[THREADS] = {"batch", "idle", "nice", "one", "slack", "anew", "io-idle", "io-best", "fifo", "round", "deadline"};
 static pthread_barrier_t prepared, released;
 static cpu_set_t allowed;
-static char lines[THREADS][300];
+static char lines[THREADS][700];
 
 static long set(uint32_t policy, uint64_t flags, int nice, uint32_t priority) {
     struct attributes a = { .size = sizeof a, .policy = policy, .flags = flags, .nice = nice, .priority = priority };
@@ -65,8 +65,8 @@ static void *work(void *argument) {
         pthread_t thread;
         char line[300];
         need(pthread_create(&thread, NULL, child, line) == 0 && pthread_join(thread, NULL) == 0);
-        strncat(lines[kind], "; ", 2);
-        strncat(lines[kind], strstr(line, "policy") ? strstr(line, "policy") : line, 300 - strlen(lines[kind]) - 1);
+        size_t used = strlen(lines[kind]);
+        snprintf(lines[kind] + used, sizeof lines[kind] - used, "; %s", line);
     }
     return NULL;
 }
