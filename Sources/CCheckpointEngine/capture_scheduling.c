@@ -13,9 +13,22 @@ struct sched_attr {
 };
 _Static_assert(sizeof(struct sched_attr) == 48, "the kernel");
 
-// Every processor that the process may have: what its cpuset allows. A thread that may run on all of these was never confined,
-// and goes on so on a host that has more. Kernel: sched_setaffinity cuts a mask to the cpuset; this task's own is put back.
-void ckpt_find_processors(struct ckpt_checkpoint *c) {
+// Kernel: since 6.12 `runtime` of an ordinary thread is its time slice, which it may choose; 0 sets that of the system
+// (__setparam_fair), which depends on the number of processors. So this task takes that one, and is asked.
+static uint64_t ordinary_slice(void) {
+    struct sched_attr own;
+    ckpt_memset(&own, 0, sizeof own);
+    if (ckpt_call(__NR_sched_getattr, 0, &own, sizeof own, 0) < 0 || !own.runtime) return 0;
+    own.runtime = 0;
+    if (ckpt_call(__NR_sched_setattr, 0, &own, 0) < 0 || ckpt_call(__NR_sched_getattr, 0, &own, sizeof own, 0) < 0) return 0;
+    return own.runtime;
+}
+
+// What is nothing special here. Every processor that the process may have is what its cpuset allows: a thread that may run on all of
+// these was never confined, and goes on so on a host that has more. Kernel: sched_setaffinity cuts a mask to the cpuset; this
+// task's own is put back.
+void ckpt_find_ordinary(struct ckpt_checkpoint *c) {
+    c->slice_ns = ordinary_slice();
     uint64_t before[CKPT_PROCESSOR_BYTES / 8] = {0}, all[CKPT_PROCESSOR_BYTES / 8];
     ckpt_memset(all, 0xff, sizeof all);
     ckpt_memset(c->processors, 0, sizeof c->processors);
@@ -58,7 +71,7 @@ int ckpt_capture_schedulings(struct ckpt_checkpoint *c) {
             s->flags = (uint32_t)attributes.flags;
             s->nice = attributes.nice;
             s->priority = attributes.priority;
-            s->runtime_ns = attributes.runtime;
+            s->runtime_ns = attributes.policy != 6 && attributes.runtime == c->slice_ns ? 0 : attributes.runtime; // SCHED_DEADLINE
             s->deadline_ns = attributes.deadline;
             s->period_ns = attributes.period;
         }

@@ -178,7 +178,7 @@ struct ckpt_checkpoint {
     struct ckpt_scheduling *schedulings; uint32_t scheduling_count;
     struct ckpt_limit *limits; uint32_t limit_count;
     struct ckpt_attribute *attributes; uint32_t attribute_count;
-    uint64_t processors[CKPT_PROCESSOR_BYTES / 8]; // that the process may have (capture_scheduling.c)
+    uint64_t processors[CKPT_PROCESSOR_BYTES / 8], slice_ns; // that every thread may have (capture_scheduling.c)
     struct ckpt_signal_action *actions; uint32_t action_count;
     struct ckpt_descriptor *descriptors; uint32_t descriptor_count;
     struct ckpt_pipe *pipes; uint32_t pipe_count;
@@ -244,7 +244,7 @@ void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of
 int ckpt_capture_schedulings(struct ckpt_checkpoint *c); // behind the threads, as the next two
 int ckpt_capture_limits(struct ckpt_checkpoint *c);
 int ckpt_capture_attributes(struct ckpt_checkpoint *c);
-void ckpt_find_processors(struct ckpt_checkpoint *c); // before the freeze
+void ckpt_find_ordinary(struct ckpt_checkpoint *c); // by the scribe, before the freeze
 void ckpt_ask_attributes(struct ckpt_slot *slot); // by the thread itself
 uint64_t ckpt_ask_subreaper(void);  // by any of them
 void ckpt_note_status(struct ckpt_slot *slot, const char *status); // its file of that name

@@ -263,7 +263,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     if (ckpt_state.plan.sink_path[0] && (error = ckpt_sink_start(c)) < 0) return error;
     if ((error = fail(c, CKPT_STEP_SCRIBE, (int)ckpt_call(__NR_pipe2, results, 02000000))) < 0) return error;
     ckpt_capture_processor(c);
-    ckpt_find_processors(c);
+    ckpt_find_ordinary(c);
     identify(c);
     if ((error = fail(c, CKPT_STEP_WRITE, prepare(c))) < 0) return error;
     if ((error = ckpt_freeze_undeferred(c, 1)) < 0) {

@@ -10,7 +10,8 @@ struct Limits {
     private(set) var remarks: [String] = []
 
     /// Their size depends on the host's memory, or they change nothing that the program computes: core, rss, nproc, memlock, locks,
-    /// sigpending, nice, rtprio. Where these are lower here, they are as high as they go.
+    /// sigpending, nice, rtprio. Where these are lower here, they are as high as they go. So are those that nobody had set: that a batch
+    /// queue limits its jobs is a rule of this host, as its memory is.
     private static let yielding: Set<UInt32> = [4, 5, 6, 8, 10, 11, 13, 14]
     /// What loading may need more of than the program is allowed in the end: fsize, data, stack, nproc, memlock, as, sigpending.
     private static let raised: Set<UInt32> = [1, 2, 3, 6, 8, 9, 11]
@@ -29,7 +30,7 @@ struct Limits {
             limit.soft = min(wanted.soft, here.hard)
             if limit.soft != wanted.soft {
                 let what = "the limit of \(wanted.name) was \(LimitState.text(wanted.soft)), here it is at most \(LimitState.text(here.hard))"
-                if !Limits.yielding.contains(wanted.resource) && !options.force {
+                if wanted.soft != LimitState.infinity && !Limits.yielding.contains(wanted.resource) && !options.force {
                     throw RestartFailure(
                         kind: .permission, what: what,
                         remedy: "raise it (ulimit -H\(Limits.letter(wanted.resource))), or go on with that one: --force")

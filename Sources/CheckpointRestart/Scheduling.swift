@@ -123,7 +123,8 @@ extension SchedulingState {
         flags = bytes.word32(at: 8)
         nice = Int32(bitPattern: bytes.word32(at: 16))
         priority = bytes.word32(at: 20)
-        (runtimeNs, deadlineNs, periodNs) = (bytes.word64(at: 24), bytes.word64(at: 32), bytes.word64(at: 40))
+        // Of an ordinary thread: the system's time slice, which 0 stands for.
+        (runtimeNs, deadlineNs, periodNs) = policy != 6 ? (0, 0, 0) : (bytes.word64(at: 24), bytes.word64(at: 32), bytes.word64(at: 40))
         let io = ProcessCalls.perform(252, 1, 0)  // ioprio_get
         ioPriority = io >> 13 > 0 ? UInt32(truncatingIfNeeded: io) : 0
         timerSlackNs = UInt64(max(0, ProcessCalls.perform(157, 30)))

@@ -87,6 +87,7 @@ extension SchedulingState {
         var text = policyName
         if policy == 1 || policy == 2 { text += " \(priority)" }
         if policy == 6 { text += " \(runtimeNs.inMilliseconds) of \(deadlineNs.inMilliseconds) each \(periodNs.inMilliseconds)" }
+        if policy != 6 && runtimeNs != 0 { text += ", slice \(runtimeNs.inMilliseconds)" }
         if nice != 0 { text += ", nice \(nice)" }
         if ioPriority != 0 { text += ", I/O \(["none", "real-time", "best-effort", "idle"][Int(ioPriority >> 13 & 3)]) \(ioPriority & 7)" }
         if flags & 1 != 0 { text += ", children begin anew" }

@@ -8,14 +8,15 @@
 
 struct attributes { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t runtime, deadline, period; };
 
-enum { BATCH, IDLE, NICE, ONE_PROCESSOR, SLACK, ANEW, IO_IDLE, IO_BEST, FIFO, ROUND, DEADLINE, THREADS };
-static const char *const names[THREADS] = {"batch", "idle", "nice", "one", "slack", "anew", "io-idle", "io-best", "fifo", "round", "deadline"};
+enum { BATCH, IDLE, NICE, ONE_PROCESSOR, SLACK, SLICE, ANEW, IO_IDLE, IO_BEST, FIFO, ROUND, DEADLINE, THREADS };
+static const char *const names[THREADS] = {"batch", "idle", "nice", "one", "slack", "slice", "anew", "io-idle", "io-best", "fifo", "round", "deadline"};
 static pthread_barrier_t prepared, released;
 static cpu_set_t allowed;
 static char lines[THREADS][700];
 
 static long set(uint32_t policy, uint64_t flags, int nice, uint32_t priority) {
     struct attributes a = { .size = sizeof a, .policy = policy, .flags = flags, .nice = nice, .priority = priority };
+    if (policy == 0) a.runtime = 5000000; // a time slice; before Linux 6.12 nothing
     if (policy == 6) { a.runtime = 1000000; a.deadline = 20000000; a.period = 100000000; }
     return syscall(SYS_sched_setattr, 0, &a, 0);
 }
@@ -27,6 +28,7 @@ static void describe(char *line, const char *name, int refused) {
     need(syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) == 0);
     need(sched_getaffinity(0, sizeof mask, &mask) == 0);
     long io = syscall(SYS_ioprio_get, 1, 0);
+    if (a.policy != 6 && a.runtime != 5000000) a.runtime = 0; // since Linux 6.12: the system's time slice
     snprintf(line, 300, "%s: refused %d, policy %u (%d), flags %llu, nice %d (%d), priority %u, %llu/%llu/%llu, all processors %d, %d of them, I/O %ld.%ld, slack %d",
         name, refused, a.policy, sched_getscheduler(0), (unsigned long long)a.flags, a.nice, getpriority(PRIO_PROCESS, 0), a.priority,
         (unsigned long long)a.runtime, (unsigned long long)a.deadline, (unsigned long long)a.period, CPU_EQUAL(&mask, &allowed), CPU_COUNT(&mask),
@@ -50,6 +52,7 @@ static void *work(void *argument) {
         result = sched_setaffinity(0, sizeof one, &one);
         break;
     case SLACK: result = prctl(PR_SET_TIMERSLACK, 1234567); break;
+    case SLICE: result = set(SCHED_OTHER, 0, 4, 0); break;
     case ANEW: result = set(SCHED_BATCH, 1 /* SCHED_FLAG_RESET_ON_FORK */, 15, 0); break;
     case IO_IDLE: result = syscall(SYS_ioprio_set, 1, 0, 3 << 13 | 7); break;
     case IO_BEST: result = syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 2); break;

@@ -188,7 +188,7 @@ struct ckpt_scheduling {
     int32_t nice;
     uint32_t priority;          // of SCHED_FIFO and SCHED_RR
     uint32_t io_priority;       // as ioprio_get tells: class << 13 | level; 0: as the nice value says
-    uint64_t runtime_ns, deadline_ns, period_ns; // of SCHED_DEADLINE
+    uint64_t runtime_ns, deadline_ns, period_ns; // of SCHED_DEADLINE; runtime of others: a time slice of their own, or 0
     uint64_t timer_slack_ns;    // 0: none, as real-time threads have it
     uint32_t processor_byte_count; // of `processors`; 0: may run on every one that the process was allowed, or not known
     uint32_t reserved;
