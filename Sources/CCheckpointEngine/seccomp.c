@@ -91,7 +91,7 @@ static const struct trial trials[] = {
     NEEDED(close, -1), NEEDED(fstat, -1), NEEDED(newfstatat, -1), NEEDED(lseek, -1), NEEDED(getdents64, -1), NEEDED(readlinkat, -1), NEEDED(fcntl, -1),
     NEEDED(ftruncate, -1), NEEDED(fsync, -1), NEEDED(linkat, -1), NEEDED(renameat, -1), NEEDED(unlinkat, -1), NEEDED(mkdirat, -1), NEEDED(flock, -1),
     NEEDED(pipe2, 0), NEEDED(ioctl, -1), NEEDED(uname, 0), NEEDED(getpgid, 0), NEEDED(getsid, 0), NEEDED(getuid, 0), NEEDED(getgid, 0), NEEDED(geteuid, 0),
-    USEFUL(userfaultfd, -1), USEFUL(chdir, 0), USEFUL(kcmp, -1, -1), USEFUL(getrusage, 1), USEFUL(tee, -1), USEFUL(personality, 0xffffffff),
+    USEFUL(userfaultfd, -1), USEFUL(fallocate, -1), USEFUL(fstatfs, -1), USEFUL(chdir, 0), USEFUL(kcmp, -1, -1), USEFUL(getrusage, 1), USEFUL(tee, -1), USEFUL(personality, 0xffffffff),
     USEFUL(prlimit64, 0, 99), USEFUL(sched_getattr, -1), USEFUL(sched_getscheduler, -1), USEFUL(sched_setscheduler, -1), USEFUL(sched_getaffinity, 0, 0),
     USEFUL(sched_setaffinity, 0, 0), USEFUL(ioprio_get, 0), USEFUL(timerfd_gettime, -1), USEFUL(mincore, 1), USEFUL(process_vm_readv, -1), USEFUL(membarrier, -1),
     USEFUL(socket, -1), USEFUL(connect, -1), USEFUL(setsockopt, -1), USEFUL(getsockopt, -1), USEFUL(sendto, -1), USEFUL(recvfrom, -1), USEFUL(poll, 0),

@@ -29,7 +29,7 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
 
     static let inC: [Fixture] = [
         Fixture("mapping"), Fixture("mapping_down"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("vdso"),
-        Fixture("thread"), Workshop.isFull ? Fixture("thread_many", "1000", needsItsIds: true) : Fixture("thread_many", needsItsIds: true), Fixture("thread_local"), Fixture("thread_leader"),
+        Fixture("thread"), Fixture("thread_many", needsItsIds: true), Fixture("thread_local"), Fixture("thread_leader"),
         Fixture("condition", needsItsIds: true), Fixture("timed_wait", needsItsIds: true), Fixture("blocked", "without queues", needsItsIds: true), Fixture("blocked_alone", "poll"), Fixture("blocked_alone", "epoll"),
         Fixture("mutex", "normal"), Fixture("mutex", "recursive", needsItsIds: true), Fixture("mutex", "checking", needsItsIds: true),
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
@@ -37,7 +37,7 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
         Fixture("mutex", "process-shared"), Fixture("mutex", "process-shared-robust", needsItsIds: true), Fixture("coroutine"),
         Fixture("scheduling"), Fixture("limit"), Fixture("attribute"), Fixture("attribute_seccomp", "inherited"),
         Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"),
-        Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
+        Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("aio"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
         Fixture("device", needsDevices: true),
         Fixture("streams", "inherited", standardInput: "what the driver says"), Fixture("streams", "own", factsFile: "facts"),
         Fixture("streams", "closed", factsFile: "facts"),
@@ -74,6 +74,8 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
     var fixture: Fixture
     var flavour: Flavour
     var description: String { "\(fixture): \(flavour)" }
+    /// For Scripts/tables.
+    var fields: String { [fixture.description, flavour.user.rawValue, flavour.identity.rawValue, flavour.tracker.rawValue, "\(flavour.restarts)", flavour.load.rawValue, flavour.trigger.rawValue].joined(separator: "\t") }
 
     /// Every fixture in every flavour.
     static var matrix: [Row] {

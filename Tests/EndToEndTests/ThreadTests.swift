@@ -20,6 +20,22 @@ import Testing
         for word in words { #expect(answer.errors.contains(word), "\(answer)") }
     }
 
+    @Test(.enabled(if: Workshop.isFull, "CKPT_TEST_FULL=1"), arguments: Flavour.Tracker.allCases, [Flavour.Identity.keep, .new])
+    func `a thousand threads are saved and go on`(tracker: Flavour.Tracker, identity: Flavour.Identity) throws {
+        let run = try Run(Fixture("thread_many", "1000"), as: .nobody)
+        run.environment["CKPT_TRACKER"] = tracker.rawValue
+        try run.explain {
+            try run.start()
+            for load in ["eager", "lazy"] {
+                try run.checkpoint(.save)
+                try run.kill()
+                try run.restart(["--identity", identity.rawValue, "--load", load])
+                try run.waitUntilAlive()
+            }
+        }
+        try expectTheSame(run)
+    }
+
     // MARK: - A program that hides
 
     @Test(arguments: Flavour.User.available, Flavour.Tracker.allCases)
