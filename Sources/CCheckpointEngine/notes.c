@@ -193,6 +193,9 @@ uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count) {
     TABLE(CKPT_NOTE_MAPPINGS, c->mappings, c->mapping_count);
     TABLE(CKPT_NOTE_RUNS, c->runs, c->run_count);
     TABLE(CKPT_NOTE_THREADS, c->threads, c->thread_count);
+    TABLE(CKPT_NOTE_SCHEDULINGS, c->schedulings, c->scheduling_count);
+    TABLE(CKPT_NOTE_LIMITS, c->limits, c->limit_count);
+    TABLE(CKPT_NOTE_ATTRIBUTES, c->attributes, c->attribute_count);
     TABLE(CKPT_NOTE_SIGNALS, c->actions, c->action_count);
     TABLE(CKPT_NOTE_DESCRIPTORS, c->descriptors, c->descriptor_count);
     TABLE(CKPT_NOTE_PIPES, c->pipes, c->pipe_count);

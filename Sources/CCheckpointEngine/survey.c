@@ -21,6 +21,8 @@ static int64_t survey(void *buffer, size_t byte_count) {
     c->action_count = 64;
     int error = ckpt_capture_process(c);
     if (error == 0) error = ckpt_capture_mappings(c);
+    if (error == 0) error = ckpt_capture_limits(c);
+    if (error == 0) error = ckpt_capture_attributes(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
     ckpt_close(c->proc);
     if (error < 0) return error;

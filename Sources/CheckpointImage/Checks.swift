@@ -18,6 +18,7 @@ struct Checks {
         try check(tables.runs, tables)
         try checkThreads(&tables)
         try check(tables.signalActions)
+        try checkStates(tables)
         try checkBlobs(tables)
         try checkDescriptors(tables)
     }
@@ -162,6 +163,16 @@ struct Checks {
             guard 1...64 ~= action.number, seen.insert(action.number).inserted else {
                 throw damaged("the action of signal \(action.number) is there twice, or no signal")
             }
+        }
+    }
+
+    private func checkStates(_ tables: Tables) throws(ImageError) {
+        var threads = Set<Int32>(), resources = Set<UInt32>()
+        for state in tables.schedulings {
+            guard state.tid > 0, threads.insert(state.tid).inserted else { throw damaged("the scheduling of thread \(state.tid) is there twice, or none") }
+        }
+        for limit in tables.limits {
+            guard resources.insert(limit.resource).inserted, limit.soft <= limit.hard else { throw damaged("the limit of \(limit.name) is there twice, or none") }
         }
     }
 

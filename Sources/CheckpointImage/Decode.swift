@@ -124,6 +124,45 @@ extension ThreadState {
     }
 }
 
+extension SchedulingState {
+    static let recordByteCount = 192
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        tid = b.int32(at: o)
+        policy = b.uint32(at: o + 4)
+        flags = b.uint32(at: o + 8)
+        nice = b.int32(at: o + 12)
+        priority = b.uint32(at: o + 16)
+        ioPriority = b.uint32(at: o + 20)
+        runtimeNs = b.uint64(at: o + 24)
+        deadlineNs = b.uint64(at: o + 32)
+        periodNs = b.uint64(at: o + 40)
+        timerSlackNs = b.uint64(at: o + 48)
+        let byteCount = min(128, Int(b.uint32(at: o + 56)))
+        processors = (0..<byteCount).map { b.uint8(at: o + 64 + $0) }
+    }
+}
+
+extension LimitState {
+    static let recordByteCount = 24
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        resource = b.uint32(at: o)
+        soft = b.uint64(at: o + 8)
+        hard = b.uint64(at: o + 16)
+    }
+}
+
+extension AttributeState {
+    static let recordByteCount = 16
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        rawKind = b.uint32(at: o)
+        tid = b.int32(at: o + 4)
+        value = b.uint64(at: o + 8)
+    }
+}
+
 extension Registers {
     /// Size of NT_PRSTATUS, and where the thread's id and registers are in it (the kernel's struct elf_prstatus).
     static let statusByteCount = 336

@@ -33,6 +33,9 @@ package final class Image: Sendable {
     package let runs: [PageRun]
     package let segments: [Segment]
     package let threads: [ThreadState]
+    package let schedulings: [SchedulingState]
+    package let limits: [LimitState]
+    package let attributes: [AttributeState]
     package let signalActions: [SignalAction]
     package let descriptors: [DescriptorState]
     package let pipes: [PipeState]
@@ -76,6 +79,9 @@ package final class Image: Sendable {
         mappings = tables.mappings
         runs = tables.runs
         threads = tables.threads
+        schedulings = tables.schedulings
+        limits = tables.limits
+        attributes = tables.attributes
         signalActions = tables.signalActions
         descriptors = tables.descriptors
         pipes = tables.pipes

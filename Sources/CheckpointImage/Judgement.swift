@@ -52,17 +52,33 @@ package enum Judgement {
     /// What a restart on this host would refuse. Empty: nothing that is known from the tables.
     /// Without `host` nothing is said about the processor.
     package static func judge(
-        process: ProcessState, processor: ProcessorState? = nil, mappings: [Mapping], descriptors: [DescriptorState], host: HostFacts?
+        process: ProcessState, processor: ProcessorState? = nil, mappings: [Mapping], descriptors: [DescriptorState], attributes: [AttributeState] = [],
+        host: HostFacts?
     ) -> [Finding] {
         var findings: [Finding] = []
         if let host { findings += judge(process, processor, on: host) }
         findings += mappings.compactMap(judge)
         findings += descriptors.compactMap(judge)
+        if let finding = judge(attributes) { findings.append(finding) }
         return findings
     }
 
+    /// A filter cannot be read without privilege. What the program was started with is the environment's, here or elsewhere.
+    private static func judge(_ attributes: [AttributeState]) -> Finding? {
+        let inherited = attributes.value(of: .inheritedFilters) ?? 0
+        let most = attributes.filter { $0.kind == .seccompFilters }.map(\.value).max() ?? 0
+        let isStrict = attributes.contains { $0.kind == .seccompMode && $0.value == 1 }
+        guard most > inherited || isStrict else { return nil }
+        return Finding(
+            class: .unsupported, what: isStrict ? "the program's seccomp mode" : "the program's seccomp filters (\(most - inherited))",
+            why: "what a program has forbidden itself cannot be read, and would be allowed again",
+            remedy: "restart with --force where that does not matter")
+    }
+
     package static func judge(_ image: Image, host: HostFacts?) -> [Finding] {
-        judge(process: image.process, processor: image.processor, mappings: image.mappings, descriptors: image.descriptors, host: host)
+        judge(
+            process: image.process, processor: image.processor, mappings: image.mappings, descriptors: image.descriptors, attributes: image.attributes,
+            host: host)
     }
 
     /// The processor: instructions that the program may have chosen, and state that its signal frames hold.

@@ -8,6 +8,9 @@ struct Tables {
     var mappings: [Mapping] = []
     var runs: [PageRun] = []
     var threads: [ThreadState] = []
+    var schedulings: [SchedulingState] = []
+    var limits: [LimitState] = []
+    var attributes: [AttributeState] = []
     var signalActions: [SignalAction] = []
     var descriptors: [DescriptorState] = []
     var pipes: [PipeState] = []
@@ -39,6 +42,15 @@ struct Tables {
         for at in runTable.records { runs.append(try PageRun(bytes, at: at)) }
         for at in try notes.table(.threads, in: bytes, recordByteCount: ThreadState.recordByteCount, isRequired: needed).records {
             threads.append(ThreadState(bytes, at: at))
+        }
+        for at in try notes.table(.schedulings, in: bytes, recordByteCount: SchedulingState.recordByteCount).records {
+            schedulings.append(SchedulingState(bytes, at: at))
+        }
+        for at in try notes.table(.limits, in: bytes, recordByteCount: LimitState.recordByteCount).records {
+            limits.append(LimitState(bytes, at: at))
+        }
+        for at in try notes.table(.attributes, in: bytes, recordByteCount: AttributeState.recordByteCount).records {
+            attributes.append(AttributeState(bytes, at: at))
         }
         for at in try notes.table(.signals, in: bytes, recordByteCount: SignalAction.recordByteCount).records {
             signalActions.append(SignalAction(bytes, at: at))

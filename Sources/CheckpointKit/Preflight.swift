@@ -26,7 +26,8 @@ extension Checkpoint {
         do {
             let survey = try Survey.parse(notes)
             return Judgement.judge(
-                process: survey.process, mappings: survey.mappings, descriptors: survey.descriptors, host: HostFacts.current()
+                process: survey.process, mappings: survey.mappings, descriptors: survey.descriptors, attributes: survey.attributes,
+                host: HostFacts.current()
             ).map { Finding(what: $0.what, why: $0.why, remedy: $0.remedy) }
         } catch {
             throw .unsupported("a survey that this library cannot read (\(error.line))")

@@ -13,6 +13,7 @@ package enum Kernel {
         case archPrctl = 158, gettid = 186, schedGetaffinity = 204, setTidAddress = 218, clockGettime = 228, tgkill = 234
         case openat = 257, setRobustList = 273, closeRange = 436, prlimit = 302, getrandom = 318, memfdCreate = 319
         case mlock2 = 325, rseq = 334, timerCreate = 222, timerSettime = 223, userfaultfd = 323, preadv = 295, setsid = 112
+        case schedSetattr = 314, schedSetaffinity = 203, ioprioSet = 251, personality = 135
     }
 
     @discardableResult

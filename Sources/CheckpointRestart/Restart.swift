@@ -18,17 +18,15 @@ package enum Restart {
         try VectorFrames.ask(for: choice.image, on: host)
         let frames = try VectorFrames(choice.chain, host: host, force: options.force)
         let record = RestartRecord(beside: choice.headPath, image: choice.image.ident.name)
+        let limits = try Limits(choice.image, options)
         let identity = try Identity.enter(chain: choice.chain, options: options)
         let descriptors = try Descriptors.restore(image: choice.image, options: options, reserved: choice.image.descriptor)
-        try become(choice, options, identity, descriptors, frames, record, named: path, started: started)
+        try become(choice, options, identity, descriptors, frames, limits, record, named: path, started: started)
     }
 
     /// Refuses what could not be brought back, or not exactly.
     private static func judge(_ image: Image, _ options: RestartOptions) throws(RestartFailure) {
-        let findings = Judgement.judge(
-            process: image.process, processor: image.processor, mappings: image.mappings, descriptors: image.descriptors,
-            host: HostFacts.current())
-        for finding in findings {
+        for finding in Judgement.judge(image, host: HostFacts.current()) {
             switch finding.class {
             case .missing where options.allowMissing: continue
             case .unsupported where options.force, .changed where options.force: continue
@@ -42,9 +40,10 @@ package enum Restart {
 
     private static func become(
         _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, _ descriptors: Descriptors, _ frames: VectorFrames,
-        _ record: RestartRecord, named name: String, started: UInt64
+        _ limits: Limits, _ record: RestartRecord, named name: String, started: UInt64
     ) throws(RestartFailure) -> Never {
         let image = choice.image, descriptor = descriptors.image
+        let scheduling = try Scheduling(image, options), attributes = Attributes(image)
         let host = try HostMapping.all()
         var obstacle = options.load == .lazy ? Loading.obstacle(choice.chain) : nil
         if obstacle == nil, !frames.isEmpty { obstacle = "its signal frames are laid out for another processor" }
@@ -72,11 +71,12 @@ package enum Restart {
             obstacle = "so little of it can wait that it is sooner read"
         }
         let status = try StatusFile.begin(
-            options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy, above: descriptor)
+            options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy,
+            remarks: limits.remarks + scheduling.remarks + attributes.remarks, above: descriptor)
         var later = try memory.stage()
 
         try vdso.stage()
-        let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity)
+        let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity, scheduling: scheduling, attributes: attributes)
         let layout = try Layout.operation(image: image, block: &block)
         let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
@@ -89,17 +89,20 @@ package enum Restart {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
         } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
 
+        // Order: last of all, because memory, descriptors and signals need what these may take.
+        let last = (image.threads.first.map { attributes.operations($0) } ?? []) + attributes.operations() + limits.operations(&block)
+
         let vectors = try frames.place(parked: block.code.end - UInt64(frames.parkedByteCount), nested: block.nested.start, memory)
         let siblings = record.add()
         try RestartContext(
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
             identity: UInt32(identity.mode), environment: options.environment, started: started &+ UInt64(bitPattern: identity.clockShift), tracker: tracker, record: siblings
         ).write(to: memory, image: image)
-        guard timer?.write(to: memory) != false else { throw RestartContext.failure }
+        guard timer?.write(to: memory) != false, attributes.write(to: memory) else { throw RestartContext.failure }
         try memory.protect()
         var content = RestartBlock.Content()
         content.before = before
-        content.after = memory.late.operations + after
+        content.after = memory.late.operations + after + last
         content.threads = threads
         content.frames = vectors
         content.message = "ckpt-restart: \(name): unsupported: "

@@ -34,6 +34,8 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
         Fixture("mutex", "normal"), Fixture("mutex", "recursive", needsItsIds: true), Fixture("mutex", "checking", needsItsIds: true),
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
         Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
+        Fixture("mutex", "process-shared"), Fixture("mutex", "process-shared-robust", needsItsIds: true), Fixture("coroutine"),
+        Fixture("scheduling"), Fixture("limit"), Fixture("attribute"), Fixture("attribute_seccomp", "inherited"),
         Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"),
         Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("aio"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
         Fixture("device", needsDevices: true),
