@@ -121,6 +121,8 @@ static int capture(struct ckpt_checkpoint *c) {
         ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
     }
     c->action_count = 64;
+    if (error == 0) error = ckpt_capture_queued(c);
+    if (error == 0) error = ckpt_capture_timers(c);
     return error;
 }
 

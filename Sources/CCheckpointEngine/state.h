@@ -53,7 +53,8 @@ extern uint32_t ckpt_test_hot_pages;
 #define CKPT_EMPTIED_BYTES (CKPT_GUARD_OFFSET - CKPT_STRINGS_OFFSET) // what a checkpoint gives back
 
 enum ckpt_work { CKPT_WORK_IDLE = 0, CKPT_WORK_RUNNING = 1, CKPT_WORK_AGAIN = 2 };
-enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3 };
+enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3, CKPT_COMMAND_TIMERS = 4 };
+enum ckpt_asked { CKPT_ASKED_NOTHING = 0, CKPT_ASKED_TAKE = 1, CKPT_ASKED_GIVE_BACK = 2, CKPT_ASKED_BOTH = 3 };
 #define CKPT_NONCES 16
 
 struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK: zeros in a forked child
@@ -76,6 +77,12 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint64_t began_ns;              // monotonic time of the request
     uint64_t nonces[CKPT_NONCES];   // of `ckpt save`, taken by the scribe
     uint32_t periodic_requested;    // by the interval's timer
+    // What the captor asks the kernel (capture_timer.c).
+    uint32_t timer_count;
+    int32_t timer_error;
+    uint64_t timers;                // struct ckpt_timer, so many
+    int64_t itimers[3][4];          // struct itimerval of ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF
+    uint64_t queue;                 // struct queue: pending signals (capture_signal.c)
 };
 
 struct ckpt_slot {
@@ -87,6 +94,9 @@ struct ckpt_slot {
     uint8_t name[16];
     uint64_t interrupted_pc;        // where a call returns to that goes on instead (blocked.c); 0: none
     uint64_t switches;              // how often the thread has stopped running of itself
+    uint64_t pending, shared_pending; // signals that it is to take out of its queue and the process's (capture_signal.c)
+    uint32_t asked;                 // enum ckpt_asked, by the scribe; futex
+    uint32_t taken_first, taken_count; // what it has taken and not yet given back
 };
 
 // Ranges that fork does not copy (capture_unforked.c).

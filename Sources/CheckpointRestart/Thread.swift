@@ -15,6 +15,7 @@ enum Threads {
             throw RestartFailure(kind: .damaged, what: "the first thread is not the leader", remedy: "use an older image")
         }
         let rights = Rights(block: &block)
+        let queued = Signals.Queued(image)
         var threads: [PlannedThread] = []
         for thread in image.threads {
             let ends = thread.flags.contains(.ended)
@@ -25,7 +26,7 @@ enum Threads {
                 operations += identity.keptIds.filter { $0.tid == thread.tid }.map { .placeThreadId(at: $0.address, flags: $0.flags) }
             }
             if identity.dropCapabilities { operations.append(rights.drop) }
-            if !ends { operations += Signals.queued(thread) }
+            if !ends { operations += queued.operations(for: thread, &block) }
             threads.append(PlannedThread(
                 tid: identity.setThreadIds && !thread.flags.contains(.leader) ? thread.tid : 0,
                 ends: ends, ucontext: thread.ucontext, operations: operations))
