@@ -101,7 +101,7 @@ package enum Judgement {
         case .file where !descriptor.flags.contains(.deleted), .directory where !descriptor.flags.contains(.deleted),
             .pipe, .fifo, .eventfd, .epoll, .timerfd, .device:
             return nil
-        case .signalfd where descriptor.detail != nil || descriptor.sharedWith != descriptor.number: return nil
+        case .signalfd where descriptor.detail != nil: return nil
         case .file, .memfd:
             guard !descriptor.flags.contains(.embedded) else { return nil }
             why = descriptor.kind == .memfd ? "a memfd whose content is not in the image" : "a deleted file whose content is not in the image"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CCheckpointABI
 import CheckpointImage
+import SystemPackage
 
 /// Signal actions and pending signals.
 enum Signals {

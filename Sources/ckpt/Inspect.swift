@@ -47,6 +47,7 @@ struct InspectedImage {
             if chain.count > 1 { parts.append(chainTable) }
             parts += [threads, mappings]
             if !image.descriptors.isEmpty { parts.append(descriptors) }
+            if !image.timers.isEmpty || !image.itimers.isEmpty { parts.append(timers) }
         }
         if !findings.isEmpty {
             parts.append("Not restored on this host\n" + findings.map { "  \($0.class.rawValue): \($0.line.inOneLine)" }.joined(separator: "\n"))
@@ -139,6 +140,20 @@ struct InspectedImage {
         return "Descriptors (\(image.descriptors.count))\n" + columns.text
     }
 
+    private var timers: String {
+        var columns = Columns(titles: ["TIMER", "CLOCK", "SIGNAL", "THREAD", "IN", "EVERY"], rightAligned: [0, 1, 2, 3, 4, 5])
+        for timer in image.timers {
+            columns.rows.append([
+                "\(timer.id)", "\(timer.clock)", timer.notify == 1 ? "-" : "\(timer.signal)", timer.isBound ? "\(timer.tid)" : "-",
+                timer.valueNs.inMilliseconds, timer.intervalNs.inMilliseconds,
+            ])
+        }
+        for timer in image.itimers {
+            columns.rows.append([timer.word, "-", "-", "-", timer.valueNs.inMilliseconds, timer.intervalNs.inMilliseconds])
+        }
+        return "Timers (\(columns.rows.count))\n" + columns.text
+    }
+
     private func state(of descriptor: DescriptorState) -> String {
         if descriptor.inherited >= 0 { return "standard stream \(descriptor.inherited)" }
         if descriptor.sharedWith != descriptor.number { return "duplicate of \(descriptor.sharedWith)" }
@@ -150,6 +165,7 @@ struct InspectedImage {
             return "holds \(held) bytes"
         case .eventfd: return detail.map { "count \(image.eventfds[$0].count)" } ?? "-"
         case .timerfd: return detail.map { "clock \(image.timerfds[$0].clock), in \(image.timerfds[$0].valueNs.inMilliseconds)" } ?? "-"
+        case .signalfd: return detail.map { "signals \(image.signalfds[$0].mask.hex)" } ?? "-"
         case .epoll: return "\(image.epollEntries.filter { $0.epoll == descriptor.number }.count) entries"
         default: return "-"
         }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CCheckpointABI
+import CheckpointImage
 import Testing
-
-@testable import CheckpointImage
 
 @Suite struct TimerTests {
     private func queued(_ number: UInt8, tid: Int32) -> ckpt_signal_queued {
