@@ -55,6 +55,7 @@ static int merge(struct ckpt_signal_queued *first, struct ckpt_signal_queued *re
         if (before->code != CODE_TIMER || before->number != info->number || before->pid != info->pid
             || before->value != info->value || (record - i)->tid != record->tid) continue;
         before->uid += info->uid + 1;
+        (record - i)->reserved = record->reserved;
         return 1;
     }
     return 0;
@@ -67,8 +68,9 @@ static void take(struct ckpt_slot *slot, struct queue *queue, uint32_t number) {
     for (uint32_t turn = 0; all & set; turn++) {
         if (queue->count == QUEUED_MAX) { queue->error = -7; return; } // E2BIG
         struct ckpt_signal_queued *record = &queue->records[queue->count];
-        record->reserved = 0;
         if (ckpt_call(__NR_rt_sigtimedwait, &set, record->information, &now, 8) < 0) return;
+        // When, in units of 1,024 ns, for ckpt_settle_timers.
+        record->reserved = (uint32_t)((ckpt_clock(CKPT_CLOCK_MONOTONIC) - ckpt_control()->timers_ns) / 1024);
         // An ordinary signal is pending once for the thread. Of a real-time signal that is pending for both, nothing tells which
         // is whose: all become the thread's, which changes nothing for a thread that is alone.
         record->tid = slot->pending & set && (!(slot->shared_pending & set) || number >= FIRST_REAL_TIME || turn == 0) ? slot->tid : 0;

@@ -9,6 +9,8 @@
 
 #define TEXT_BYTES (1u << 20)
 #define SIGEV_THREAD_ID 4u
+#define SI_TIMER (-2)
+#define SIGNAL_ALARM 14
 
 struct setting { struct ckpt_timespec interval, value; };
 
@@ -30,6 +32,7 @@ void ckpt_ask_timers(void) {
         timers[i].interval_ns = nanoseconds(&setting.interval);
         timers[i].overrun = overrun > 0 ? (uint32_t)overrun : 0;
     }
+    control->timers_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
 }
 
 static const char *signed_number(const char *text, int32_t *number) {
@@ -78,25 +81,8 @@ static int parse(struct ckpt_checkpoint *c, const char *text) {
     return t ? -CKPT_EINVAL_ERRNO : 0;
 }
 
-static int ask_captor(struct ckpt_checkpoint *c) {
-    struct ckpt_control *control = ckpt_control();
-    control->timers = (uint64_t)c->timers;
-    control->timer_count = c->timer_count;
-    ckpt_store(&control->command, CKPT_COMMAND_TIMERS);
-    ckpt_futex_wake(&control->command);
-    while (ckpt_load(&control->command) == CKPT_COMMAND_TIMERS) {
-        if (ckpt_call(__NR_getppid) != c->pid) return -CKPT_ESRCH; // killed while it was frozen
-        ckpt_futex_wait(&control->command, CKPT_COMMAND_TIMERS, 100000000);
-    }
-    return control->timer_error;
-}
-
-static int is_thread(struct ckpt_checkpoint *c, int32_t tid) {
-    for (uint32_t i = 0; i < c->thread_count; i++) if (c->threads[i].tid == tid) return 1;
-    return 0;
-}
-
 int ckpt_capture_timers(struct ckpt_checkpoint *c) {
+    struct ckpt_control *control = ckpt_control();
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
     c->timers = ckpt_take(&c->tables, 0);
     if (!c->timers) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
@@ -104,19 +90,63 @@ int ckpt_capture_timers(struct ckpt_checkpoint *c) {
     if (length == TEXT_BYTES - 1) return -7; // E2BIG: some ten thousand
     int error = length < 0 ? (length == -CKPT_ENOENT ? 0 : (int)length) : parse(c, text);
     if (error < 0 || !c->frozen) return error;
+    control->timers = (uint64_t)c->timers;
+    control->timer_count = c->timer_count;
+    return 0;
+}
+
+static int is_thread(struct ckpt_checkpoint *c, int32_t tid) {
+    for (uint32_t i = 0; i < c->thread_count; i++) if (c->threads[i].tid == tid) return 1;
+    return 0;
+}
+
+// What is left of a timer's time, whose signal was found pending: as it was when the captor asked, unless it has expired since. What a
+// periodic one counted until its signal was taken is in the signal.
+static uint64_t settled(uint64_t value_ns, uint64_t interval_ns, uint64_t elapsed_ns, uint64_t slack_ns) {
+    if (value_ns > elapsed_ns + (interval_ns ? 0 : slack_ns)) return value_ns;
+    return interval_ns ? interval_ns - (elapsed_ns - value_ns) % interval_ns : 0;
+}
+
+static void settle_timer(struct ckpt_checkpoint *c, const struct ckpt_siginfo *info, uint64_t elapsed_ns) {
+    for (uint32_t i = 0; info->code == SI_TIMER && i < c->timer_count; i++) {
+        struct ckpt_timer *t = &c->timers[i];
+        if (t->id != info->pid /* si_timerid */ || t->signal != info->number) continue;
+        // CPU time stands still in a freeze.
+        if (t->clock >= 0) t->value_ns = settled(t->value_ns, t->interval_ns, elapsed_ns, 1000000);
+        else if (t->interval_ns == 0) t->value_ns = 0;
+        return;
+    }
+}
+
+static void settle_itimers(struct ckpt_checkpoint *c, int is_alarm_pending, uint64_t elapsed_ns) {
+    for (uint32_t which = 0; which < 3; which++) {
+        const int64_t *time = ckpt_control()->itimers[which]; // struct itimerval: interval, value
+        uint64_t interval_ns = (uint64_t)time[0] * 1000000000ull + (uint64_t)time[1] * 1000;
+        uint64_t value_ns = (uint64_t)time[2] * 1000000000ull + (uint64_t)time[3] * 1000;
+        // Kernel: a periodic one stands still until its signal is taken.
+        if (which == 0 && is_alarm_pending && value_ns <= elapsed_ns + 20000) value_ns = 0;
+        if (value_ns || interval_ns) c->itimers[c->itimer_count++] = (struct ckpt_itimer){which, 0, value_ns, interval_ns};
+    }
+}
+
+int ckpt_settle_timers(struct ckpt_checkpoint *c) {
+    struct ckpt_control *control = ckpt_control();
+    if (control->timer_error < 0) return control->timer_error;
     for (uint32_t i = 0; i < c->timer_count; i++) {
         struct ckpt_timer *t = &c->timers[i];
         if (!(t->notify & SIGEV_THREAD_ID)) continue;
         t->tid = ckpt_own_tid(c, t->tid);
         if (!is_thread(c, t->tid)) t->tid = 0; // it has ended: nobody gets the signal
     }
-    // What the captor said with the signal actions holds, unless a signal was taken since.
-    if (c->timer_count || c->queued_count) error = ask_captor(c);
-    for (uint32_t which = 0; which < 3; which++) {
-        const int64_t *time = ckpt_control()->itimers[which]; // struct itimerval: interval, value
-        if ((time[0] | time[1] | time[2] | time[3]) == 0) continue;
-        c->itimers[c->itimer_count++] = (struct ckpt_itimer){which, 0,
-            (uint64_t)time[2] * 1000000000ull + (uint64_t)time[3] * 1000, (uint64_t)time[0] * 1000000000ull + (uint64_t)time[1] * 1000};
+    uint64_t alarm_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - control->timers_ns;
+    for (uint32_t i = 0; i < c->queued_count; i++) {
+        struct ckpt_signal_queued *record = &c->queued[i];
+        const struct ckpt_siginfo *info = (const struct ckpt_siginfo *)record->information;
+        uint64_t elapsed_ns = record->reserved * 1024ull;
+        record->reserved = 0;
+        if (info->number == SIGNAL_ALARM) alarm_ns = elapsed_ns;
+        settle_timer(c, info, elapsed_ns);
     }
-    return error;
+    settle_itimers(c, (c->process.pending_signals >> (SIGNAL_ALARM - 1)) & 1, alarm_ns);
+    return 0;
 }

@@ -234,14 +234,16 @@ int32_t ckpt_own_tid(struct ckpt_checkpoint *c, int32_t proc_tid); // in the pro
 // capture_<kind>.c: facts into the tables of the checkpoint
 void ckpt_capture_processor(struct ckpt_checkpoint *c); // before the freeze
 int ckpt_capture_process(struct ckpt_checkpoint *c);
+void ckpt_capture_status(struct ckpt_checkpoint *c); // with the signals that are pending for the process
 int ckpt_capture_threads(struct ckpt_checkpoint *c);
 void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of the program
 uint64_t ckpt_of_program(uint64_t signals); // those that are not the engine's
 int ckpt_capture_queued(struct ckpt_checkpoint *c); // behind the threads
 void ckpt_move_pending(struct ckpt_slot *slot); // by a parked thread that was asked
 void ckpt_give_back(struct ckpt_slot *slot); // by the same, before it leaves
-int ckpt_capture_timers(struct ckpt_checkpoint *c); // behind the queued signals: taking one sets its timer again
+int ckpt_capture_timers(struct ckpt_checkpoint *c); // before the captor is asked
 void ckpt_ask_timers(void);         // by the captor
+int ckpt_settle_timers(struct ckpt_checkpoint *c); // behind the queued signals
 int ckpt_capture_mappings(struct ckpt_checkpoint *c);
 int ckpt_capture_descriptors(struct ckpt_checkpoint *c);
 int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);

@@ -49,10 +49,10 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
             continue;
         }
         uint32_t command = captor ? ckpt_load(&control->command) : 0;
-        if (command == CKPT_COMMAND_CAPTURE || command == CKPT_COMMAND_TIMERS) {
-            if (command == CKPT_COMMAND_CAPTURE) ckpt_capture_signals((struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET));
+        if (command == CKPT_COMMAND_CAPTURE) {
             ckpt_ask_timers();
-            ckpt_swap_if(&control->command, command, CKPT_COMMAND_DONE);
+            ckpt_capture_signals((struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET));
+            ckpt_swap_if(&control->command, CKPT_COMMAND_CAPTURE, CKPT_COMMAND_DONE);
             ckpt_futex_wake(&control->command);
             continue;
         }

@@ -53,7 +53,7 @@ extern uint32_t ckpt_test_hot_pages;
 #define CKPT_EMPTIED_BYTES (CKPT_GUARD_OFFSET - CKPT_STRINGS_OFFSET) // what a checkpoint gives back
 
 enum ckpt_work { CKPT_WORK_IDLE = 0, CKPT_WORK_RUNNING = 1, CKPT_WORK_AGAIN = 2 };
-enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3, CKPT_COMMAND_TIMERS = 4 };
+enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3 };
 enum ckpt_asked { CKPT_ASKED_NOTHING = 0, CKPT_ASKED_TAKE = 1, CKPT_ASKED_GIVE_BACK = 2, CKPT_ASKED_BOTH = 3 };
 #define CKPT_NONCES 16
 
@@ -81,6 +81,7 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint32_t timer_count;
     int32_t timer_error;
     uint64_t timers;                // struct ckpt_timer, so many
+    uint64_t timers_ns;             // monotonic time when it did
     int64_t itimers[3][4];          // struct itimerval of ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF
     uint64_t queue;                 // struct queue: pending signals (capture_signal.c)
 };

@@ -20,6 +20,7 @@ static int64_t survey(void *buffer, size_t byte_count) {
     ckpt_capture_signals(c->actions);
     c->action_count = 64;
     int error = ckpt_capture_process(c);
+    if (error == 0) ckpt_capture_status(c);
     if (error == 0) error = ckpt_capture_mappings(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
     if (error == 0) error = ckpt_capture_timers(c);

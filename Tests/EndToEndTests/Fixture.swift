@@ -35,7 +35,7 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
         Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
         Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"), Fixture("signal_queued"), Fixture("signalfd"),
-        Fixture("timer"), Fixture("timer_thread", needsItsIds: true), Fixture("timer_interval", "far"), Fixture("timer_interval", "soon"), Fixture("timer_interval", "pending"),
+        Fixture("timer"), Fixture("timer_exact"), Fixture("timer_thread", needsItsIds: true), Fixture("timer_interval", "far"), Fixture("timer_interval", "soon"), Fixture("timer_interval", "pending"),
         Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
         Fixture("device", needsDevices: true),
         Fixture("streams", "inherited", standardInput: "what the driver says"), Fixture("streams", "own", factsFile: "facts"),
