@@ -72,6 +72,7 @@ int ckpt_capture_threads(struct ckpt_checkpoint *c) {
         if (!leader && found > expected) return -CKPT_EINVAL_ERRNO;
         struct ckpt_thread *thread = &threads[leader ? 0 : found++];
         if (!c->foreign_proc) thread->pending_signals = pending_of(c, slot->tid, slot);
+        slot->pending = ckpt_of_program(thread->pending_signals);
         describe(thread, slot);
         // In a restarted program its handler runs before the call could go on.
         ckpt_interrupt_for(slot, thread->pending_signals | c->process.pending_signals);

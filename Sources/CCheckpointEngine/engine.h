@@ -186,6 +186,10 @@ struct ckpt_checkpoint {
     struct ckpt_pipe *pipes; uint32_t pipe_count;
     struct ckpt_eventfd *eventfds; uint32_t eventfd_count;
     struct ckpt_timerfd *timerfds; uint32_t timerfd_count;
+    struct ckpt_signalfd *signalfds; uint32_t signalfd_count;
+    struct ckpt_timer *timers; uint32_t timer_count;
+    struct ckpt_itimer itimers[3]; uint32_t itimer_count;
+    struct ckpt_signal_queued *queued; uint32_t queued_count;
     struct ckpt_epoll_entry *epolls; uint32_t epoll_count;
     struct ckpt_blob *blobs; uint64_t *blob_memory; uint32_t blob_count; // blob_memory 0: already in the file
     struct ckpt_shadow *shadows;    // copies of what the child does not have
@@ -237,10 +241,12 @@ void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo *info, void *ucontext
 int ckpt_freeze(struct ckpt_checkpoint *c);
 int ckpt_freeze_undeferred(struct ckpt_checkpoint *c, int with_hooks); // scribe.c
 void ckpt_thaw(uint32_t command);
+int32_t ckpt_own_tid(struct ckpt_checkpoint *c, int32_t proc_tid); // in the program's own namespace; -1: there is none
 
 // capture_<kind>.c: facts into the tables of the checkpoint
 void ckpt_capture_processor(struct ckpt_checkpoint *c); // before the freeze
 int ckpt_capture_process(struct ckpt_checkpoint *c);
+void ckpt_capture_status(struct ckpt_checkpoint *c); // with the signals that are pending for the process
 int ckpt_capture_threads(struct ckpt_checkpoint *c);
 void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of the program
 int ckpt_capture_schedulings(struct ckpt_checkpoint *c); // behind the threads, as the next two
@@ -250,12 +256,20 @@ void ckpt_find_ordinary(struct ckpt_checkpoint *c); // by the scribe, before the
 void ckpt_ask_attributes(struct ckpt_slot *slot); // by the thread itself
 uint64_t ckpt_ask_subreaper(void);  // by any of them
 void ckpt_note_status(struct ckpt_slot *slot, const char *status); // its file of that name
+uint64_t ckpt_of_program(uint64_t signals); // those that are not the engine's
+int ckpt_capture_queued(struct ckpt_checkpoint *c); // behind the threads
+void ckpt_move_pending(struct ckpt_slot *slot); // by a parked thread that was asked
+void ckpt_give_back(struct ckpt_slot *slot); // by the same, before it leaves
+int ckpt_capture_timers(struct ckpt_checkpoint *c); // before the captor is asked
+void ckpt_ask_timers(void);         // by the captor
+int ckpt_settle_timers(struct ckpt_checkpoint *c); // behind the queued signals
 int ckpt_capture_mappings(struct ckpt_checkpoint *c);
 int ckpt_capture_descriptors(struct ckpt_checkpoint *c);
 int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_pipe(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_eventfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 int ckpt_capture_timerfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
+int ckpt_capture_signalfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 int ckpt_capture_socket(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_epoll(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, size_t byte_count); // "task/T/fd/N" below c->proc

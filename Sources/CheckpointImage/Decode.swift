@@ -231,10 +231,53 @@ extension EventfdState {
     }
 }
 
-extension TimerfdState {
-    static let recordByteCount = 32
+extension QueuedSignal {
+    static let recordByteCount = 136
 
     init(_ b: Span<UInt8>, at o: Int) {
+        tid = b.int32(at: o)
+        information = (0..<128).map { b.uint8(at: o + 8 + $0) }
+    }
+}
+
+extension TimerState {
+    static let recordByteCount = 48
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        id = b.int32(at: o)
+        clock = b.int32(at: o + 4)
+        notify = b.uint32(at: o + 8)
+        signal = b.int32(at: o + 12)
+        tid = b.int32(at: o + 16)
+        overrun = b.uint32(at: o + 20)
+        value = b.uint64(at: o + 24)
+        valueNs = b.uint64(at: o + 32)
+        intervalNs = b.uint64(at: o + 40)
+    }
+}
+
+extension ItimerState {
+    static let recordByteCount = 24
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        which = b.uint32(at: o)
+        valueNs = b.uint64(at: o + 8)
+        intervalNs = b.uint64(at: o + 16)
+    }
+}
+
+extension SignalfdState {
+    static let recordByteCount = 8
+
+    init(_ b: Span<UInt8>, at o: Int) { mask = b.uint64(at: o) }
+}
+
+extension TimerfdState {
+    /// Of the first version.
+    static let recordByteCount = 32
+
+    init(_ b: Span<UInt8>, at o: Int, byteCount: Int) {
+        if byteCount >= 40 { clockNs = b.uint64(at: o + 32) }
         clock = b.int32(at: o)
         settimeFlags = b.uint32(at: o + 4)
         ticks = b.uint64(at: o + 8)

@@ -42,6 +42,11 @@ package final class Image: Sendable {
     package let eventfds: [EventfdState]
     package let timerfds: [TimerfdState]
     package let epollEntries: [EpollEntry]
+    package let timers: [TimerState]
+    package let itimers: [ItimerState]
+    package let signalfds: [SignalfdState]
+    /// Of one number and thread in their order.
+    package let queuedSignals: [QueuedSignal]
     package let blobs: [Blob]
     /// Where the content is in a compressed image, ascending; otherwise empty.
     package let chunks: [Chunk]
@@ -88,6 +93,10 @@ package final class Image: Sendable {
         eventfds = tables.eventfds
         timerfds = tables.timerfds
         epollEntries = tables.epollEntries
+        timers = tables.timers
+        itimers = tables.itimers
+        signalfds = tables.signalfds
+        queuedSignals = tables.queuedSignals
         blobs = tables.blobs
         chunks = tables.chunks
         auxiliaryVector = tables.auxiliaryVector

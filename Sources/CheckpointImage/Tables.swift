@@ -19,6 +19,10 @@ struct Tables {
     var epollEntries: [EpollEntry] = []
     var blobs: [Blob] = []
     var chunks: [Chunk] = []
+    var timers: [TimerState] = []
+    var itimers: [ItimerState] = []
+    var signalfds: [SignalfdState] = []
+    var queuedSignals: [QueuedSignal] = []
     var auxiliaryVector: [UInt8] = []
     /// Thread ids and registers of the NT_PRSTATUS notes, in their order.
     var statuses: [(tid: Int32, registers: Registers)] = []
@@ -64,8 +68,19 @@ struct Tables {
         for at in try notes.table(.eventfds, in: bytes, recordByteCount: EventfdState.recordByteCount).records {
             eventfds.append(EventfdState(bytes, at: at))
         }
-        for at in try notes.table(.timerfds, in: bytes, recordByteCount: TimerfdState.recordByteCount).records {
-            timerfds.append(TimerfdState(bytes, at: at))
+        let timerfdTable = try notes.table(.timerfds, in: bytes, recordByteCount: TimerfdState.recordByteCount)
+        for at in timerfdTable.records { timerfds.append(TimerfdState(bytes, at: at, byteCount: timerfdTable.recordByteCount)) }
+        for at in try notes.table(.timers, in: bytes, recordByteCount: TimerState.recordByteCount).records {
+            timers.append(TimerState(bytes, at: at))
+        }
+        for at in try notes.table(.itimers, in: bytes, recordByteCount: ItimerState.recordByteCount).records {
+            itimers.append(ItimerState(bytes, at: at))
+        }
+        for at in try notes.table(.signalfds, in: bytes, recordByteCount: SignalfdState.recordByteCount).records {
+            signalfds.append(SignalfdState(bytes, at: at))
+        }
+        for at in try notes.table(.queued, in: bytes, recordByteCount: QueuedSignal.recordByteCount).records {
+            queuedSignals.append(QueuedSignal(bytes, at: at))
         }
         for at in try notes.table(.epolls, in: bytes, recordByteCount: EpollEntry.recordByteCount).records {
             epollEntries.append(EpollEntry(bytes, at: at))

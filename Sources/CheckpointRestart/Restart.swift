@@ -19,6 +19,7 @@ package enum Restart {
         let frames = try VectorFrames(choice.chain, host: host, force: options.force)
         let record = RestartRecord(beside: choice.headPath, image: choice.image.ident.name)
         let limits = try Limits(choice.image, options)
+        try Signals.check(choice.image)
         let identity = try Identity.enter(chain: choice.chain, options: options)
         let descriptors = try Descriptors.restore(image: choice.image, options: options, reserved: choice.image.descriptor)
         try become(choice, options, identity, descriptors, frames, limits, record, named: path, started: started)
@@ -53,7 +54,7 @@ package enum Restart {
         }
         let isLazy = loading != nil
         let limit = RestartBlock.byteCountLimit(
-            threads: image.threads.count, operations: 4 * image.mappings.count + 128 + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
+            threads: image.threads.count, operations: 4 * image.mappings.count + 128 + 2 * (image.queuedSignals.count + image.timers.count + image.timerfds.count) + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
         let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
         guard let hole = placement.hole(byteCount: limit + ProgramMemory.stagingByteCount(of: image)) else {
             throw RestartFailure(kind: .unsupported, what: "the program leaves no room in its address space for the restart",
@@ -82,12 +83,12 @@ package enum Restart {
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
             + memory.moves() + (loading?.operations() ?? []) + vdso.place(from: parking) + [layout]
             + Signals.actions(image: image, block: &block) + (loading == nil ? [] : Loading.holds(&block)) + (tracker?.operations(memory, block: &block) ?? [])
-        let timer = try IntervalTimer(image: image, memory: memory)
+        let timers = Timers(image: image, interval: IntervalTimer(image: image, memory: memory))
         let kept = [descriptor, status, tracker?.pageMap ?? -1] + (loading?.descriptors.filter { $0 != descriptor } ?? [])
         // While memory is loaded a failure is told in the status file; the threads close it.
         let after = kept.filter { $0 >= 0 && (loading == nil || $0 != status) }.map {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
-        } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
+        } + Signals.queued(image, &block) + descriptors.startTimers(image, &block) + timers.start(&block)  // Order: what is pending, then what sends more
 
         // Order: last of all, because memory, descriptors and signals need what these may take.
         let last = (image.threads.first.map { attributes.operations($0) } ?? []) + attributes.operations() + limits.operations(&block)
@@ -98,7 +99,7 @@ package enum Restart {
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
             identity: UInt32(identity.mode), environment: options.environment, started: started &+ UInt64(bitPattern: identity.clockShift), tracker: tracker, record: siblings
         ).write(to: memory, image: image)
-        guard timer?.write(to: memory) != false, attributes.write(to: memory) else { throw RestartContext.failure }
+        guard attributes.write(to: memory) else { throw RestartContext.failure }
         try memory.protect()
         var content = RestartBlock.Content()
         content.before = before
@@ -115,6 +116,7 @@ package enum Restart {
             throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
         }
         try spawn(block, threads)
+        try timers.make(block.ownTids(of: image))
         // Said only now: before, a failure is the one line.
         if let obstacle, !options.isQuiet { StandardError.write("ckpt-restart: \(name): note: memory is loaded eagerly: \(obstacle)\n") }
         if let remark = identity.remark, identity.mode == 2, !options.isQuiet {

@@ -15,6 +15,7 @@ enum Threads {
             throw RestartFailure(kind: .damaged, what: "the first thread is not the leader", remedy: "use an older image")
         }
         let rights = Rights(block: &block)
+        let queued = Signals.Queued(image)
         var threads: [PlannedThread] = []
         for thread in image.threads {
             let ends = thread.flags.contains(.ended)
@@ -28,7 +29,7 @@ enum Threads {
             if !ends { operations += scheduling.operations(thread, &block) }
             if !ends && !thread.flags.contains(.leader) { operations += attributes.operations(thread) }
             if identity.dropCapabilities { operations.append(rights.drop) }
-            if !ends { operations += Signals.queued(thread) }
+            if !ends { operations += queued.operations(for: thread, &block) }
             threads.append(PlannedThread(
                 tid: identity.setThreadIds && !thread.flags.contains(.leader) ? thread.tid : 0,
                 ends: ends, ucontext: thread.ucontext, operations: operations))

@@ -49,6 +49,7 @@ struct InspectedImage {
             if !image.descriptors.isEmpty { parts.append(descriptors) }
             if !image.limits.isEmpty { parts.append(limits) }
             if !image.attributes.isEmpty { parts.append(attributes) }
+            if !image.timers.isEmpty || !image.itimers.isEmpty { parts.append(timers) }
         }
         if !findings.isEmpty {
             parts.append("Not restored on this host\n" + findings.map { "  \($0.class.rawValue): \($0.line.inOneLine)" }.joined(separator: "\n"))
@@ -153,6 +154,18 @@ struct InspectedImage {
         var columns = Columns(titles: ["ATTRIBUTE", "VALUE", "THREAD"], rightAligned: [1])
         for attribute in special { columns.rows.append([attribute.word, attribute.text, attribute.tid == 0 ? "all" : "\(attribute.tid)"]) }
         return special.isEmpty ? "Attributes: all ordinary" : "Attributes (\(special.count) not ordinary)\n" + columns.text
+    private var timers: String {
+        var columns = Columns(titles: ["TIMER", "CLOCK", "SIGNAL", "THREAD", "IN", "EVERY"], rightAligned: [0, 1, 2, 3, 4, 5])
+        for timer in image.timers {
+            columns.rows.append([
+                "\(timer.id)", "\(timer.clock)", timer.notify == 1 ? "-" : "\(timer.signal)", timer.isBound ? "\(timer.tid)" : "-",
+                timer.valueNs.inMilliseconds, timer.intervalNs.inMilliseconds,
+            ])
+        }
+        for timer in image.itimers {
+            columns.rows.append([timer.word, "-", "-", "-", timer.valueNs.inMilliseconds, timer.intervalNs.inMilliseconds])
+        }
+        return "Timers (\(columns.rows.count))\n" + columns.text
     }
 
     private func state(of descriptor: DescriptorState) -> String {
@@ -166,6 +179,7 @@ struct InspectedImage {
             return "holds \(held) bytes"
         case .eventfd: return detail.map { "count \(image.eventfds[$0].count)" } ?? "-"
         case .timerfd: return detail.map { "clock \(image.timerfds[$0].clock), in \(image.timerfds[$0].valueNs.inMilliseconds)" } ?? "-"
+        case .signalfd: return detail.map { "signals \(image.signalfds[$0].mask.hex)" } ?? "-"
         case .epoll: return "\(image.epollEntries.filter { $0.epoll == descriptor.number }.count) entries"
         default: return "-"
         }

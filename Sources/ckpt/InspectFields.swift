@@ -65,6 +65,10 @@ extension DescriptorKind {
     }
 }
 
+extension ItimerState {
+    var word: String { which == 0 ? "real" : which == 1 ? "virtual" : "prof" }
+}
+
 extension Mapping {
     /// As in /proc/PID/maps.
     var permissions: String {
@@ -152,6 +156,15 @@ extension InspectedImage {
                 ])
             })),
             ("descriptors", .array(image.descriptors.map(Self.json))),
+            ("timers", .array(image.timers.map { timer in
+                .object([
+                    ("id", .integer(Int64(timer.id))), ("clock", .integer(Int64(timer.clock))), ("signal", .integer(Int64(timer.signal))),
+                    ("tid", timer.isBound ? .integer(Int64(timer.tid)) : .null), ("value_ns", .number(timer.valueNs)), ("interval_ns", .number(timer.intervalNs)),
+                ])
+            })),
+            ("interval_timers", .array(image.itimers.map { timer in
+                .object([("which", .string(timer.word)), ("value_ns", .number(timer.valueNs)), ("interval_ns", .number(timer.intervalNs))])
+            })),
             ("findings", .array(findings.map { finding in
                 .object([
                     ("class", .string(finding.class.rawValue)), ("what", .string(finding.what)), ("why", .string(finding.why)),

@@ -60,6 +60,8 @@ extension ImageBuilder {
         notes += table(CKPT_NOTE_SCHEDULINGS, schedulings) + table(CKPT_NOTE_LIMITS, limits) + table(CKPT_NOTE_ATTRIBUTES, attributes)
         notes += table(CKPT_NOTE_SIGNALS, actions) + table(CKPT_NOTE_DESCRIPTORS, descriptors) + table(CKPT_NOTE_PIPES, pipes)
         notes += table(CKPT_NOTE_EVENTFDS, eventfds) + table(CKPT_NOTE_TIMERFDS, timerfds) + table(CKPT_NOTE_EPOLLS, epolls)
+        notes += table(CKPT_NOTE_TIMERS, timers) + table(CKPT_NOTE_ITIMERS, itimers) + table(CKPT_NOTE_SIGNALFDS, signalfds)
+        notes += table(CKPT_NOTE_QUEUED, queued)
         return notes + table(CKPT_NOTE_BLOBS, blobs) + ours(CKPT_NOTE_STRINGS, strings)
     }
 

@@ -46,6 +46,10 @@ enum ckpt_note_type {
     CKPT_NOTE_BLOBS = CKPT_NOTE_BASE + 12, // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
     CKPT_NOTE_STRINGS = CKPT_NOTE_BASE + 13, // raw bytes, no table header
     CKPT_NOTE_CHUNKS = CKPT_NOTE_BASE + 14, // table of struct ckpt_chunk, ascending by image_offset: compressed images only
+    CKPT_NOTE_TIMERS = CKPT_NOTE_BASE + 15, // table of struct ckpt_timer
+    CKPT_NOTE_ITIMERS = CKPT_NOTE_BASE + 16, // table of struct ckpt_itimer
+    CKPT_NOTE_SIGNALFDS = CKPT_NOTE_BASE + 17, // table of struct ckpt_signalfd
+    CKPT_NOTE_QUEUED = CKPT_NOTE_BASE + 18, // table of struct ckpt_signal_queued
     CKPT_NOTE_SCHEDULINGS = CKPT_NOTE_BASE + 19, // table of struct ckpt_scheduling: threads that have not ended
     CKPT_NOTE_LIMITS = CKPT_NOTE_BASE + 20, // table of struct ckpt_limit
     CKPT_NOTE_ATTRIBUTES = CKPT_NOTE_BASE + 21, // table of struct ckpt_attribute
@@ -227,6 +231,30 @@ struct ckpt_signal_action {     // 1…64, except SIGKILL and SIGSTOP
     uint64_t handler;           // 0: default, 1: ignored
     uint64_t flags, restorer, mask;
 };
+// What is said of a pending signal. Of one number and target in the order in which they come; a signal that is pending (see
+// struct ckpt_process and struct ckpt_thread) and not here came as kill or tgkill of the program itself would send it.
+struct ckpt_signal_queued {
+    int32_t tid;                // of the thread that it is for; 0: the process
+    uint32_t reserved;
+    uint8_t information[128];   // siginfo_t
+};
+
+struct ckpt_timer {             // POSIX timer: timer_create
+    int32_t id;                 // the kernel's
+    int32_t clock;              // CLOCK_…, as /proc/PID/timers has it; negative: CPU time (include/linux/posix-timers.h)
+    uint32_t notify;            // SIGEV_SIGNAL 0, SIGEV_NONE 1, SIGEV_THREAD 2; SIGEV_THREAD_ID 4: `tid` gets the signal
+    int32_t signal;
+    int32_t tid;                // 0: of no thread of the program
+    uint32_t overrun;           // timer_getoverrun
+    uint64_t value;             // sigev_value
+    uint64_t value_ns;          // until the next expiration; 0: disarmed
+    uint64_t interval_ns;
+};
+struct ckpt_itimer {            // interval timer: setitimer, alarm
+    uint32_t which, reserved;   // ITIMER_REAL 0, ITIMER_VIRTUAL 1, ITIMER_PROF 2
+    uint64_t value_ns;          // until the next expiration; 0: as soon as its signal has been taken
+    uint64_t interval_ns;
+};
 
 enum ckpt_descriptor_kind {
     CKPT_DESCRIPTOR_OTHER = 0,  // named by preflight; a restart refuses it
@@ -275,7 +303,9 @@ struct ckpt_timerfd {
     uint64_t ticks;             // expirations not yet read
     uint64_t value_ns;          // until the next expiration; 0: disarmed
     uint64_t interval_ns;
+    uint64_t clock_ns;          // of the timer's clock when this was read; 0: not known
 };
+struct ckpt_signalfd { uint64_t mask; }; // bit n-1: signal n is read there
 struct ckpt_epoll_entry {
     int32_t epoll, target;      // descriptor numbers
     uint32_t events, reserved;
@@ -347,7 +377,11 @@ CKPT_ASSERT_SIZE(ckpt_signal_action, 40);
 CKPT_ASSERT_SIZE(ckpt_descriptor, 104);
 CKPT_ASSERT_SIZE(ckpt_pipe, 24);
 CKPT_ASSERT_SIZE(ckpt_eventfd, 16);
-CKPT_ASSERT_SIZE(ckpt_timerfd, 32);
+CKPT_ASSERT_SIZE(ckpt_timerfd, 40);
+CKPT_ASSERT_SIZE(ckpt_signalfd, 8);
+CKPT_ASSERT_SIZE(ckpt_signal_queued, 136);
+CKPT_ASSERT_SIZE(ckpt_timer, 48);
+CKPT_ASSERT_SIZE(ckpt_itimer, 24);
 CKPT_ASSERT_SIZE(ckpt_epoll_entry, 40);
 CKPT_ASSERT_SIZE(ckpt_blob, 24);
 CKPT_ASSERT_SIZE(ckpt_chunk, 32);

@@ -40,7 +40,7 @@
     X(WAIT, "waiting for the threads") \
     X(CLOSE, "closing the restarter's descriptors") \
     X(PLACE_ID, "writing a thread id") \
-    X(TIMER, "starting the timer of the periodic checkpoint") \
+    X(TIMER, "starting a timer") \
     X(VIEW, "mapping memory from the image") \
     X(LOADER, "loading, whose process was killed") \
     X(HOLD, "holding a thread's system calls until memory is loaded") \
