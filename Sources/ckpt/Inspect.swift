@@ -154,6 +154,8 @@ struct InspectedImage {
         var columns = Columns(titles: ["ATTRIBUTE", "VALUE", "THREAD"], rightAligned: [1])
         for attribute in special { columns.rows.append([attribute.word, attribute.text, attribute.tid == 0 ? "all" : "\(attribute.tid)"]) }
         return special.isEmpty ? "Attributes: all ordinary" : "Attributes (\(special.count) not ordinary)\n" + columns.text
+    }
+
     private var timers: String {
         var columns = Columns(titles: ["TIMER", "CLOCK", "SIGNAL", "THREAD", "IN", "EVERY"], rightAligned: [0, 1, 2, 3, 4, 5])
         for timer in image.timers {
