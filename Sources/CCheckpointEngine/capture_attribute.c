@@ -82,6 +82,14 @@ static void note_living_status(struct ckpt_checkpoint *c, struct ckpt_slot *slot
     if (ckpt_read_text(c->proc, path, text, 8192) > 0) ckpt_note_status(slot, text);
 }
 
+// A process that was restarted under a supervisor here ends with it by SIGKILL: that is the restart's, not the program's. (One
+// that has asked for SIGKILL itself has it from every such restart again.)
+static void forget_own_death_signal(struct ckpt_checkpoint *c, struct ckpt_slot *slot) {
+    const struct ckpt_live *live = &ckpt_state.live;
+    if (slot->tid == c->pid && live->restart_count > 0 && live->restart.identity == 0 && slot->attributes[CKPT_ATTRIBUTE_DEATH_SIGNAL] == 9)
+        slot->attributes[CKPT_ATTRIBUTE_DEATH_SIGNAL] = 0;
+}
+
 // Of the first thread all, as those of the process; of the others what is different.
 int ckpt_capture_attributes(struct ckpt_checkpoint *c) {
     struct ckpt_control *control = ckpt_control();
@@ -97,6 +105,7 @@ int ckpt_capture_attributes(struct ckpt_checkpoint *c) {
     for (uint32_t i = 0; i < claimed && i < CKPT_SLOT_COUNT; i++) {
         struct ckpt_slot *slot = ckpt_slot(control->slot_first + i);
         if (slot->ready != control->epoch) continue;
+        forget_own_death_signal(c, slot);
         if (!first) {
             first = slot;
             if (c->foreign_proc) note_living_status(c, slot);

@@ -172,6 +172,21 @@ import Testing
         }
     }
 
+    @Test(arguments: Flavour.User.available) func `the signal by which a program ends with its supervisor is in no image`(user: Flavour.User) throws {
+        let run = try Run(Fixture("condition"), as: user)
+        try run.explain {
+            try run.start()
+            try run.checkpoint(.save)
+            try run.kill()
+            try run.restart()
+            try run.waitUntilAlive()
+            try run.checkpoint(.save)
+            let told = try run.ckpt("inspect", run.image).output
+            #expect(told.contains("Attributes") && !told.contains("parent-death-signal"), "\(told)")
+        }
+        try expectTheSame(run)
+    }
+
     @Test func `inspect shows how threads run, limits and attributes`() throws {
         let run = try Run(Fixture("scheduling"), as: .nobody)
         try run.explain {
