@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Captures what belongs to the process as a whole: ids, memory layout, directory, clocks, processor.
+// Captures what belongs to the process as a whole: ids, memory layout, directory, clocks.
 // Signal time: safe. Reads /proc and asks the kernel; runs in the scribe while the program is frozen, or in a survey.
 #include "engine.h"
-#include "ckpt/cpu.h"
 
 // "task/TID/NAME" of a thread that lives: a leader that ended has no memory, directory or descriptors left to speak of.
 static void living_path(struct ckpt_checkpoint *c, const char *name, char *path, size_t byte_count) {
@@ -74,15 +73,6 @@ static void read_boot_id(struct ckpt_process *p) {
         p->boot_id[nibbles / 2] = (uint8_t)(p->boot_id[nibbles / 2] << 4 | digit);
         nibbles++;
     }
-}
-
-// Before the freeze: CPUID leaves a virtual machine each time.
-void ckpt_capture_processor(struct ckpt_checkpoint *c) {
-    struct ckpt_process *p = &c->process;
-    ckpt_cpu_words(p->cpuid);
-    p->xfeatures = ckpt_cpu_xfeatures();
-    p->xsave_byte_count = ckpt_cpu_xsave_byte_count();
-    p->cpu_level = ckpt_cpu_level(p->cpuid, p->xfeatures);
 }
 
 int ckpt_capture_process(struct ckpt_checkpoint *c) {

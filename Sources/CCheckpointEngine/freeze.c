@@ -35,8 +35,10 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
     slot->asked = slot->taken_count = 0;
     uint64_t usage[18]; // struct rusage
     slot->switches = ckpt_call(__NR_getrusage, 1 /* RUSAGE_THREAD */, usage) == 0 ? usage[16] : 0;
+    ckpt_ask_attributes(slot);
     // The first to get here in this epoch captures what only a thread of the program can ask the kernel.
     int captor = ckpt_exchange(&control->captor, epoch) != epoch;
+    if (captor) control->is_subreaper = ckpt_ask_subreaper();
     // Order: the record before `ready`, `ready` before the count that wakes the scribe.
     ckpt_store(&slot->ready, epoch);
     ckpt_add(&control->parked, 1);
@@ -302,8 +304,8 @@ int ckpt_freeze(struct ckpt_checkpoint *c) {
     if (tasks < 0) return (int)tasks;
     uint64_t give_up = ckpt_clock(CKPT_CLOCK_MONOTONIC) + plan->freeze_patience_ns;
     uint64_t pause_ns = 10000000;
-    int error;
-    for (;;) {
+    int error = ckpt_look_for_filters(c, (int)tasks);
+    for (int may = error == 0; may;) {
         c->attempts++;
         ckpt_look_at_blocked(c, (int)tasks);
         c->pause_began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);

@@ -77,6 +77,8 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint64_t began_ns;              // monotonic time of the request
     uint64_t nonces[CKPT_NONCES];   // of `ckpt save`, taken by the scribe
     uint32_t periodic_requested;    // by the interval's timer
+    uint32_t was_not_dumpable;      // the scribe has made the program dumpable and takes it back (dumpable.c)
+    uint64_t is_subreaper;          // as the captor sees it
     // What the captor asks the kernel (capture_timer.c).
     uint32_t timer_count;
     int32_t timer_error;
@@ -86,6 +88,8 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint64_t queue;                 // struct queue: pending signals (capture_signal.c)
 };
 
+#define CKPT_THREAD_ATTRIBUTES 12u
+#define CKPT_UNKNOWN (~0ull)
 struct ckpt_slot {
     uint64_t saved_sp, saved_rbx;   // entry.S
     uint32_t ready;                 // epoch in which this record is complete
@@ -95,6 +99,8 @@ struct ckpt_slot {
     uint8_t name[16];
     uint64_t interrupted_pc;        // where a call returns to that goes on instead (blocked.c); 0: none
     uint64_t switches;              // how often the thread has stopped running of itself
+    uint64_t timer_slack_ns;
+    uint64_t attributes[CKPT_THREAD_ATTRIBUTES]; // by kind (capture_attribute.c); CKPT_UNKNOWN
     uint64_t pending, shared_pending; // signals that it is to take out of its queue and the process's (capture_signal.c)
     uint32_t asked;                 // enum ckpt_asked, by the scribe; futex
     uint32_t taken_first, taken_count; // what it has taken and not yet given back
@@ -157,6 +163,8 @@ struct ckpt_state {                 // saved with the program's memory
     uint64_t cost_ns;               // what the last checkpoint cost the program: its pause and the slowdown; 0: not measured
     uint64_t durable_ns;            // monotonic time of the last durable image of this process; 0: none
     uint64_t next_interval_ns;      // found from the last cost, taken up by the next trigger; 0: none
+    // Seccomp filters: those of the environment, and up to how many checkpoints are known to work (seccomp.c). A restart sets both.
+    uint32_t inherited_filters, accepted_filters;
 };
 extern struct ckpt_state ckpt_state;
 extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)

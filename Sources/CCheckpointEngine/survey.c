@@ -22,6 +22,8 @@ static int64_t survey(void *buffer, size_t byte_count) {
     int error = ckpt_capture_process(c);
     if (error == 0) ckpt_capture_status(c);
     if (error == 0) error = ckpt_capture_mappings(c);
+    if (error == 0) error = ckpt_capture_limits(c);
+    if (error == 0) error = ckpt_capture_attributes(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
     if (error == 0) error = ckpt_capture_timers(c);
     ckpt_close(c->proc);

@@ -18,6 +18,7 @@ struct Checks {
         try check(tables.runs, tables)
         try checkThreads(&tables)
         try check(tables.signalActions)
+        try checkStates(tables)
         try checkTimers(tables)
         try checkBlobs(tables)
         try checkDescriptors(tables)
@@ -28,6 +29,10 @@ struct Checks {
         for mapping in mappings {
             let name = "the mapping at \(mapping.start.hex)"
             guard mapping.start < mapping.end else { throw .damaged(what: "\(name) is empty", offset: nil) }
+            // Kernel: five levels of page tables give these only to programs that ask for them (mmap with such an address).
+            guard mapping.end <= Image.addressLimit || mapping.end > Image.farLimit else {
+                throw .unsupported(what: "\(name) lies above 47 bits, where five levels of page tables are needed")
+            }
             guard mapping.end <= Image.addressLimit else { throw .damaged(what: "\(name) leaves the address space", offset: nil) }
             guard mapping.start.isPageAligned, mapping.end.isPageAligned else { throw .damaged(what: "\(name) is not page-aligned", offset: nil) }
             guard mapping.start >= last else { throw .damaged(what: "\(name) overlaps the one before", offset: nil) }
@@ -159,6 +164,16 @@ struct Checks {
             guard 1...64 ~= action.number, seen.insert(action.number).inserted else {
                 throw damaged("the action of signal \(action.number) is there twice, or no signal")
             }
+        }
+    }
+
+    private func checkStates(_ tables: Tables) throws(ImageError) {
+        var threads = Set<Int32>(), resources = Set<UInt32>()
+        for state in tables.schedulings {
+            guard state.tid > 0, threads.insert(state.tid).inserted else { throw damaged("the scheduling of thread \(state.tid) is there twice, or none") }
+        }
+        for limit in tables.limits {
+            guard resources.insert(limit.resource).inserted, limit.soft <= limit.hard else { throw damaged("the limit of \(limit.name) is there twice, or none") }
         }
     }
 

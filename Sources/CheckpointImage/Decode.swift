@@ -53,6 +53,17 @@ extension ProcessState {
     }
 }
 
+extension ProcessorState {
+    static let byteCount = 280
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        permitted = b.uint64(at: o)
+        level = b.uint32(at: o + 8)
+        cpuid = (0..<3).map { b.uint32(at: o + 12 + 4 * $0) }
+        components = (0..<32).map { Component(offset: b.uint32(at: o + 24 + 8 * $0), byteCount: b.uint32(at: o + 28 + 8 * $0)) }
+    }
+}
+
 extension Mapping {
     static let recordByteCount = 56
 
@@ -110,6 +121,45 @@ extension ThreadState {
             letters.append(letter)
         }
         name = String(decoding: letters, as: UTF8.self)
+    }
+}
+
+extension SchedulingState {
+    static let recordByteCount = 192
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        tid = b.int32(at: o)
+        policy = b.uint32(at: o + 4)
+        flags = b.uint32(at: o + 8)
+        nice = b.int32(at: o + 12)
+        priority = b.uint32(at: o + 16)
+        ioPriority = b.uint32(at: o + 20)
+        runtimeNs = b.uint64(at: o + 24)
+        deadlineNs = b.uint64(at: o + 32)
+        periodNs = b.uint64(at: o + 40)
+        timerSlackNs = b.uint64(at: o + 48)
+        let byteCount = min(128, Int(b.uint32(at: o + 56)))
+        processors = (0..<byteCount).map { b.uint8(at: o + 64 + $0) }
+    }
+}
+
+extension LimitState {
+    static let recordByteCount = 24
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        resource = b.uint32(at: o)
+        soft = b.uint64(at: o + 8)
+        hard = b.uint64(at: o + 16)
+    }
+}
+
+extension AttributeState {
+    static let recordByteCount = 16
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        rawKind = b.uint32(at: o)
+        tid = b.int32(at: o + 4)
+        value = b.uint64(at: o + 8)
     }
 }
 

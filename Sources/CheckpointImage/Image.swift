@@ -11,6 +11,8 @@ package final class Image: Sendable {
     package static let depthMax: UInt32 = 4095
     /// First address that no program of 47-bit addresses has.
     package static let addressLimit: UInt64 = 1 << 47
+    /// The same of 57-bit addresses' lower half.
+    static let farLimit: UInt64 = 1 << 56
     /// What `open` reads into memory at most.
     static let notesByteCountMax: UInt64 = 1 << 30
     /// What `readBlob` reads into memory at most.
@@ -25,10 +27,15 @@ package final class Image: Sendable {
     package var descriptor: Int32 { file.descriptor }
     package let ident: Identity
     package let process: ProcessState
+    /// nil: an image of an older version.
+    package let processor: ProcessorState?
     package let mappings: [Mapping]
     package let runs: [PageRun]
     package let segments: [Segment]
     package let threads: [ThreadState]
+    package let schedulings: [SchedulingState]
+    package let limits: [LimitState]
+    package let attributes: [AttributeState]
     package let signalActions: [SignalAction]
     package let descriptors: [DescriptorState]
     package let pipes: [PipeState]
@@ -73,9 +80,13 @@ package final class Image: Sendable {
         self.segments = segments
         self.decompressor = decompressor
         process = tables.process
+        processor = tables.processor
         mappings = tables.mappings
         runs = tables.runs
         threads = tables.threads
+        schedulings = tables.schedulings
+        limits = tables.limits
+        attributes = tables.attributes
         signalActions = tables.signalActions
         descriptors = tables.descriptors
         pipes = tables.pipes

@@ -58,6 +58,23 @@ package struct ProcessState: Sendable, Equatable {
     package init() {}
 }
 
+/// What an image says of the processor beside `ProcessState`.
+package struct ProcessorState: Sendable, Equatable {
+    /// Where a state component lies in the XSAVE area of a signal frame; of size 0: it is not there.
+    package struct Component: Sendable, Equatable {
+        package var offset: UInt32 = 0, byteCount: UInt32 = 0
+        package init(offset: UInt32 = 0, byteCount: UInt32 = 0) { (self.offset, self.byteCount) = (offset, byteCount) }
+    }
+    /// State components that the program may use.
+    package var permitted: UInt64 = 0
+    /// CKPT_CPU, 1 to 4; 0: no promise.
+    package var level: UInt32 = 0
+    /// Leaf 13.1 EAX, leaf 7.1 EDX, leaf 0x80000008 EBX.
+    package var cpuid: [UInt32] = [0, 0, 0]
+    package var components: [Component] = Array(repeating: Component(), count: 32)
+    package init() {}
+}
+
 package struct Mapping: Sendable, Equatable {
     package var start: UInt64 = 0, end: UInt64 = 0
     package var kind = MappingKind.other

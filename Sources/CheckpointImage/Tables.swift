@@ -3,9 +3,14 @@
 /// Everything that the notes say, decoded but not yet compared with one another.
 struct Tables {
     var process = ProcessState()
+    /// nil: an image of a version that did not say more than `process` does.
+    var processor: ProcessorState?
     var mappings: [Mapping] = []
     var runs: [PageRun] = []
     var threads: [ThreadState] = []
+    var schedulings: [SchedulingState] = []
+    var limits: [LimitState] = []
+    var attributes: [AttributeState] = []
     var signalActions: [SignalAction] = []
     var descriptors: [DescriptorState] = []
     var pipes: [PipeState] = []
@@ -29,6 +34,9 @@ struct Tables {
         var strings = Strings(bytes.copy(place), base: base + UInt64(place.offset))
 
         process = try ProcessState(bytes, at: notes.place(.process, atLeast: ProcessState.byteCount).offset, &strings)
+        if notes.has(.processor) {
+            processor = ProcessorState(bytes, at: try notes.place(.processor, atLeast: ProcessorState.byteCount).offset)
+        }
         let needed = !isSurvey
         for at in try notes.table(.mappings, in: bytes, recordByteCount: Mapping.recordByteCount, isRequired: true).records {
             mappings.append(try Mapping(bytes, at: at, &strings))
@@ -38,6 +46,15 @@ struct Tables {
         for at in runTable.records { runs.append(try PageRun(bytes, at: at)) }
         for at in try notes.table(.threads, in: bytes, recordByteCount: ThreadState.recordByteCount, isRequired: needed).records {
             threads.append(ThreadState(bytes, at: at))
+        }
+        for at in try notes.table(.schedulings, in: bytes, recordByteCount: SchedulingState.recordByteCount).records {
+            schedulings.append(SchedulingState(bytes, at: at))
+        }
+        for at in try notes.table(.limits, in: bytes, recordByteCount: LimitState.recordByteCount).records {
+            limits.append(LimitState(bytes, at: at))
+        }
+        for at in try notes.table(.attributes, in: bytes, recordByteCount: AttributeState.recordByteCount).records {
+            attributes.append(AttributeState(bytes, at: at))
         }
         for at in try notes.table(.signals, in: bytes, recordByteCount: SignalAction.recordByteCount).records {
             signalActions.append(SignalAction(bytes, at: at))

@@ -59,7 +59,7 @@ enum Timerfd {
         }
     }
 
-    private static func isSameBoot(_ process: ProcessState) -> Bool {
+    static func isSameBoot(_ process: ProcessState) -> Bool {
         guard let text = SmallFile.read("/proc/sys/kernel/random/boot_id") else { return false }
         let digits = text.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "\n") }
         let own = stride(from: 0, to: digits.count - 1, by: 2).compactMap {

@@ -47,6 +47,8 @@ struct InspectedImage {
             if chain.count > 1 { parts.append(chainTable) }
             parts += [threads, mappings]
             if !image.descriptors.isEmpty { parts.append(descriptors) }
+            if !image.limits.isEmpty { parts.append(limits) }
+            if !image.attributes.isEmpty { parts.append(attributes) }
             if !image.timers.isEmpty || !image.itimers.isEmpty { parts.append(timers) }
         }
         if !findings.isEmpty {
@@ -77,7 +79,7 @@ struct InspectedImage {
             ("Process", "\(process.pid), user \(process.uid), group \(process.gid), umask \(process.umask.octal)"),
             ("Directory", process.directory.string),
             ("Kernel", process.kernelRelease),
-            ("Processor", "x86-64-v\(process.cpuLevel), \(process.xsaveByteCount) bytes of vector state"),
+            ("Processor", "x86-64-v\(process.cpuLevel), \(image.processor.map { $0.level > 0 ? "promises x86-64-v\($0.level), " : "" } ?? "")\(process.xsaveByteCount) bytes of vector state"),
         ]
         if let stored = image.storedByteCount {
             let size = image.uncompressedByteCount
@@ -100,12 +102,12 @@ struct InspectedImage {
     }
 
     private var threads: String {
-        var columns = Columns(titles: ["ID", "NAME", "PC", "SP", "BLOCKED", "WHERE"], rightAligned: [0])
+        var columns = Columns(titles: ["ID", "NAME", "PC", "SP", "BLOCKED", "RUNS AS", "WHERE"], rightAligned: [0])
         for thread in image.threads {
             let pc = thread.registers?.instructionPointer
             columns.rows.append([
                 "\(thread.tid)", thread.name.inOneLine, pc?.hex ?? "-", thread.registers?.stackPointer.hex ?? "-",
-                thread.signalMask.hex, pc.map(place) ?? "ended",
+                thread.signalMask.hex, image.schedulings.first { $0.tid == thread.tid }?.line ?? "-", pc.map(place) ?? "ended",
             ])
         }
         return "Threads (\(image.threads.count))\n" + columns.text
@@ -138,6 +140,20 @@ struct InspectedImage {
             ])
         }
         return "Descriptors (\(image.descriptors.count))\n" + columns.text
+    }
+
+    private var limits: String {
+        var columns = Columns(titles: ["LIMIT", "SOFT", "HARD"], rightAligned: [1, 2])
+        for limit in image.limits { columns.rows.append([limit.name, LimitState.text(limit.soft), LimitState.text(limit.hard)]) }
+        return "Limits (\(image.limits.count))\n" + columns.text
+    }
+
+    /// Those that are not as nearly every process has them.
+    private var attributes: String {
+        let special = image.attributes.filter(\.isSpecial)
+        var columns = Columns(titles: ["ATTRIBUTE", "VALUE", "THREAD"], rightAligned: [1])
+        for attribute in special { columns.rows.append([attribute.word, attribute.text, attribute.tid == 0 ? "all" : "\(attribute.tid)"]) }
+        return special.isEmpty ? "Attributes: all ordinary" : "Attributes (\(special.count) not ordinary)\n" + columns.text
     }
 
     private var timers: String {

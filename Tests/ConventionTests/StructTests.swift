@@ -6,8 +6,10 @@ import Testing
 struct StructTests {
     static let onDisk: [String: Int] = [
         "ckpt_table": MemoryLayout<ckpt_table>.size, "ckpt_ident": MemoryLayout<ckpt_ident>.size,
-        "ckpt_process": MemoryLayout<ckpt_process>.size, "ckpt_mapping": MemoryLayout<ckpt_mapping>.size,
+        "ckpt_process": MemoryLayout<ckpt_process>.size, "ckpt_processor": MemoryLayout<ckpt_processor>.size, "ckpt_mapping": MemoryLayout<ckpt_mapping>.size,
         "ckpt_run": MemoryLayout<ckpt_run>.size, "ckpt_thread": MemoryLayout<ckpt_thread>.size,
+        "ckpt_scheduling": MemoryLayout<ckpt_scheduling>.size, "ckpt_limit": MemoryLayout<ckpt_limit>.size,
+        "ckpt_attribute": MemoryLayout<ckpt_attribute>.size,
         "ckpt_signal_action": MemoryLayout<ckpt_signal_action>.size, "ckpt_descriptor": MemoryLayout<ckpt_descriptor>.size,
         "ckpt_pipe": MemoryLayout<ckpt_pipe>.size, "ckpt_eventfd": MemoryLayout<ckpt_eventfd>.size,
         "ckpt_timerfd": MemoryLayout<ckpt_timerfd>.size, "ckpt_epoll_entry": MemoryLayout<ckpt_epoll_entry>.size,
