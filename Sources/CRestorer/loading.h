@@ -23,8 +23,7 @@
 // the instruction pointer behind the call and the number in RAX, so two bytes back it is as before.
 
 enum { SYS_RT_SIGTIMEDWAIT = 128, SYS_RT_TGSIGQUEUEINFO = 297, SYS_CLONE = 56, SYS_WAIT4 = 61, SYS_PRCTL = 157,
-       SYS_PREAD64 = 17, SYS_PREADV = 295, SYS_MADVISE = 28, SYS_POLL = 7, SYS_PIDFD_OPEN = 434, SYS_EXIT = 60, SYS_CLOSE = 3, SYS_MUNMAP = 11,
-       SYS_SET_TID_ADDRESS = 218 };
+       SYS_PREAD64 = 17, SYS_PREADV = 295, SYS_MADVISE = 28, SYS_POLL = 7, SYS_PIDFD_OPEN = 434, SYS_EXIT = 60, SYS_CLOSE = 3, SYS_MUNMAP = 11 };
 enum { SIGNAL_TRAP = 5, SIGNAL_SYS = 31, SIGNAL_HOLD = 33, CODE_DISPATCH = 2, CODE_KERNEL = 0x80 };
 enum { DISPATCH = 59, FRAME_RIP = 168 / 8, FRAME_MASK = 296 / 8 };
 enum { WAIT_ALL = 0x40000000 };
@@ -126,9 +125,14 @@ RESTORER static void ckpt_restorer_hold_signal(int signal, uint32_t *information
         call(SYS_CLOSE, (uint64_t)(uint32_t)plan->status_descriptor, 0, 0, 0, 0, 0);
     call(SYS_PRCTL, DISPATCH, 0 /* PR_SYS_DISPATCH_OFF */, 0, 0, 0, 0);
     frame[FRAME_MASK] = thread->mask;
-    // From the decrement on nothing of the block but this code is used.
-    uint64_t start = plan->release_start, byte_count = plan->release_byte_count;
-    if (__atomic_sub_fetch(&loading->staying, 1, __ATOMIC_SEQ_CST) == 0) call(SYS_MUNMAP, start, byte_count, 0, 0, 0, 0);
+    // From the decrement on nothing of the block but this code is used, except by the last thread.
+    if (__atomic_sub_fetch(&loading->staying, 1, __ATOMIC_SEQ_CST) != 0) return;
+    // Order: the loader writes its stack until it ends, and would be killed for it where the memory is protected by then, with the
+    // program's action for SIGSEGV. All signals are blocked here, so nothing of a next checkpoint comes before.
+    uint64_t time[2] = {0, 500000000};
+    for (uint32_t now; (now = __atomic_load_n(&loading->loader, __ATOMIC_SEQ_CST)) != 0;)
+        call(SYS_FUTEX, (uint64_t)&loading->loader, 0 /* FUTEX_WAIT: the kernel's wake is not private */, now, (uint64_t)time, 0, 0);
+    call(SYS_MUNMAP, plan->release_start, plan->release_byte_count, 0, 0, 0, 0);
 }
 
 // MARK: the loaders
@@ -193,7 +197,12 @@ RESTORER static void load_units(struct ckpt_loading *loading, uint64_t bounce) {
 // With CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID: its word is cleared when it ends, however that comes.
 #define CLONE_LOADER (CLONE_PROCESS | 0x100000ull | 0x200000ull)
 // With CLONE_THREAD | CLONE_FILES | CLONE_FS: a thread of the loader, which ends with it.
-#define CLONE_HELPER (CLONE_PROCESS | 0x10000ull | 0x400ull | 0x200ull)
+#define CLONE_HELPER (CLONE_LOADER | 0x10000ull | 0x400ull | 0x200ull)
+
+// Not 0 while this one lives. A helper's is at the far end of its stack.
+RESTORER static uint32_t *word_of(struct ckpt_loading *loading, uint64_t index) {
+    return index == 0 ? &loading->loader : (uint32_t *)(loading->stacks + index * loading->stack_byte_count);
+}
 
 // The child runs `body(plan, index)` on the stack of this index.
 RESTORER static uint64_t start_loader(struct ckpt_restart_plan *plan, uint64_t flags, uint64_t index, void (*body)(struct ckpt_restart_plan *, uint64_t)) {
@@ -202,7 +211,7 @@ RESTORER static uint64_t start_loader(struct ckpt_restart_plan *plan, uint64_t f
     register void (*own)(struct ckpt_restart_plan *, uint64_t) asm("r12") = body;
     register struct ckpt_restart_plan *shared asm("r13") = plan;
     register uint64_t number asm("r14") = index;
-    register uint64_t word asm("r10") = (uint64_t)&loading->loader;
+    register uint64_t word asm("r10") = (uint64_t)word_of(loading, index);
     register uint64_t base asm("r8") = 0;
     asm volatile("syscall\n testq %%rax, %%rax\n jnz 1f\n"
                  "xorl %%ebp, %%ebp\n movq %%r13, %%rdi\n movq %%r14, %%rsi\n call *%%r12\n ud2\n 1:\n"
@@ -292,7 +301,7 @@ RESTORER static void load(struct ckpt_restart_plan *plan, uint64_t index) {
     const struct ckpt_restart_thread *threads = (const struct ckpt_restart_thread *)plan->threads;
     uint32_t living = 0;
     for (uint64_t i = 0; i < plan->thread_count; i++) living += threads[i].ends == 0;
-    loading->staying = living + 1;
+    loading->staying = living;
     execute(plan, loading->begin, loading->begin_count);
     uint64_t pidfd = call(SYS_PIDFD_OPEN, (uint64_t)(uint32_t)loading->program, 0, 0, 0, 0, 0);
     if (ERROR(pidfd)) call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
@@ -321,15 +330,12 @@ RESTORER static void load(struct ckpt_restart_plan *plan, uint64_t index) {
     execute(plan, loading->finish, loading->finish_count);
     // A leader that had ended leaves its part of the block before the program runs; see `leave`.
     for (uint32_t now; (now = __atomic_load_n(&plan->present, __ATOMIC_SEQ_CST)) > 1;) wait_a_while(&plan->present, now, 1);
+    // Order: they write their stacks until they end; the program may have a checkpoint as soon as all is over (see `hold`).
+    for (index = 1; index < loading->loader_count; index++)
+        for (uint32_t now; (now = __atomic_load_n(word_of(loading, index), __ATOMIC_SEQ_CST)) != 0;) wait_a_while(word_of(loading, index), now, 1);
     __atomic_store_n(&loading->is_over, 1, __ATOMIC_SEQ_CST);
     wake(&loading->is_over);
-    // Kernel: else the word would be cleared at the end, when other memory may be there.
-    call(SYS_SET_TID_ADDRESS, 0, 0, 0, 0, 0, 0);
-    // From the decrement on nothing of the block but this code is used; the stack is in it too.
-    asm volatile("movl $-1, %%eax\n lock xaddl %%eax, (%[staying])\n cmpl $1, %%eax\n jne 1f\n"
-                 "movl $11, %%eax\n syscall\n"                                              // munmap
-                 "1: xorl %%edi, %%edi\n movl $231, %%eax\n syscall\n ud2\n"               // exit_group
-                 : : [staying] "b"(&loading->staying), "D"(plan->release_start), "S"(plan->release_byte_count) : "rax", "rcx", "r11", "memory");
+    call(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
     __builtin_unreachable();
 }
 

@@ -130,7 +130,7 @@ struct ckpt_loading {
     uint32_t go;                            // 1: the loader is ready; 2: memory is the program's
     uint32_t next, done;                    // units
     uint32_t begun, held;                   // threads
-    uint32_t staying;                       // threads and the loader; the last one that leaves takes the block away
+    uint32_t staying;                       // threads; the last one that leaves takes the block away, when the loader has ended
     uint32_t is_over, is_lost;
     uint32_t failed;                        // 1 + 2 × image + kind of the failure
     uint32_t is_closed;                     // the program's descriptor of the status file
