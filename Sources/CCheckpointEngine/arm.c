@@ -89,6 +89,7 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
     int error = signal_is_free(plan->signal);
     if (error == 0 && plan->exit_signal) error = plan->exit_signal == plan->signal ? -CKPT_EINVAL_ERRNO : signal_is_free(plan->exit_signal);
     if (error < 0) return error;
+    if ((error = ckpt_try_filters()) < 0) return error;
     int disarmed = state->disarmed && state->pid == (int32_t)ckpt_getpid();
     if (ckpt_arena && !disarmed && ckpt_make_ready() < 0) {
         // A forked child that enables checkpoints for itself: nothing of its parent's arena is its own.

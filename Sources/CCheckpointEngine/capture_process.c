@@ -53,7 +53,7 @@ static int read_stat(struct ckpt_checkpoint *c) {
     return 0;
 }
 
-static void read_status(struct ckpt_checkpoint *c) {
+void ckpt_capture_status(struct ckpt_checkpoint *c) {
     struct ckpt_process *p = &c->process;
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64];
     uint64_t number = 0;
@@ -86,7 +86,6 @@ int ckpt_capture_process(struct ckpt_checkpoint *c) {
     p->session = (int32_t)ckpt_call(__NR_getsid, c->pid);
     p->uid = (uint32_t)ckpt_call(__NR_getuid);
     p->gid = (uint32_t)ckpt_call(__NR_getgid);
-    read_status(c);
     const char *executable = ckpt_state.executable;
     p->executable = executable[0] ? ckpt_string(c, executable, ckpt_length(executable)) : link_string(c, "exe");
     p->directory = link_string(c, "cwd");

@@ -193,6 +193,9 @@ uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count) {
     TABLE(CKPT_NOTE_MAPPINGS, c->mappings, c->mapping_count);
     TABLE(CKPT_NOTE_RUNS, c->runs, c->run_count);
     TABLE(CKPT_NOTE_THREADS, c->threads, c->thread_count);
+    TABLE(CKPT_NOTE_SCHEDULINGS, c->schedulings, c->scheduling_count);
+    TABLE(CKPT_NOTE_LIMITS, c->limits, c->limit_count);
+    TABLE(CKPT_NOTE_ATTRIBUTES, c->attributes, c->attribute_count);
     TABLE(CKPT_NOTE_SIGNALS, c->actions, c->action_count);
     TABLE(CKPT_NOTE_DESCRIPTORS, c->descriptors, c->descriptor_count);
     TABLE(CKPT_NOTE_PIPES, c->pipes, c->pipe_count);
@@ -200,6 +203,10 @@ uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count) {
     TABLE(CKPT_NOTE_EPOLLS, c->epolls, c->epoll_count);
     TABLE(CKPT_NOTE_TIMERFDS, c->timerfds, c->timerfd_count);
     TABLE(CKPT_NOTE_BLOBS, c->blobs, c->blob_count);
+    TABLE(CKPT_NOTE_TIMERS, c->timers, c->timer_count);
+    TABLE(CKPT_NOTE_ITIMERS, c->itimers, c->itimer_count);
+    TABLE(CKPT_NOTE_SIGNALFDS, c->signalfds, c->signalfd_count);
+    TABLE(CKPT_NOTE_QUEUED, c->queued, c->queued_count);
 #undef TABLE
     uint8_t *strings = error == 0 ? note(c, CKPT_NOTE_OWNER, CKPT_NOTE_STRINGS, c->string_byte_count) : NULL;
     if (!strings) return NULL;

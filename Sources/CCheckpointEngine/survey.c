@@ -20,10 +20,18 @@ static int64_t survey(void *buffer, size_t byte_count) {
     ckpt_capture_signals(c->actions);
     c->action_count = 64;
     int error = ckpt_capture_process(c);
+    if (error == 0) ckpt_capture_status(c);
     if (error == 0) error = ckpt_capture_mappings(c);
+    if (error == 0) error = ckpt_capture_limits(c);
+    if (error == 0) error = ckpt_capture_attributes(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
+    if (error == 0) error = ckpt_capture_timers(c);
     ckpt_close(c->proc);
     if (error < 0) return error;
+    uint64_t threads = 0;
+    char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
+    if (ckpt_read_text(-100, "/proc/self/status", text, 8192) > 0) ckpt_find_field(text, "Threads:", 10, &threads);
+    c->process.thread_count = (uint32_t)threads;
     c->string_byte_count = c->strings.used;
     uint64_t notes_byte_count = 0;
     uint8_t *notes = ckpt_build_notes(c, &notes_byte_count);

@@ -33,12 +33,20 @@ package final class Image: Sendable {
     package let runs: [PageRun]
     package let segments: [Segment]
     package let threads: [ThreadState]
+    package let schedulings: [SchedulingState]
+    package let limits: [LimitState]
+    package let attributes: [AttributeState]
     package let signalActions: [SignalAction]
     package let descriptors: [DescriptorState]
     package let pipes: [PipeState]
     package let eventfds: [EventfdState]
     package let timerfds: [TimerfdState]
     package let epollEntries: [EpollEntry]
+    package let timers: [TimerState]
+    package let itimers: [ItimerState]
+    package let signalfds: [SignalfdState]
+    /// Of one number and thread in their order.
+    package let queuedSignals: [QueuedSignal]
     package let blobs: [Blob]
     /// Where the content is in a compressed image, ascending; otherwise empty.
     package let chunks: [Chunk]
@@ -76,12 +84,19 @@ package final class Image: Sendable {
         mappings = tables.mappings
         runs = tables.runs
         threads = tables.threads
+        schedulings = tables.schedulings
+        limits = tables.limits
+        attributes = tables.attributes
         signalActions = tables.signalActions
         descriptors = tables.descriptors
         pipes = tables.pipes
         eventfds = tables.eventfds
         timerfds = tables.timerfds
         epollEntries = tables.epollEntries
+        timers = tables.timers
+        itimers = tables.itimers
+        signalfds = tables.signalfds
+        queuedSignals = tables.queuedSignals
         blobs = tables.blobs
         chunks = tables.chunks
         auxiliaryVector = tables.auxiliaryVector

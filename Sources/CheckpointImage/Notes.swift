@@ -13,6 +13,8 @@ struct Notes {
     /// CKPT_NOTE_…
     enum Kind: UInt32 {
         case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings, chunks
+        case timers, itimers, signalfds, queued
+        case schedulings, limits, attributes
         case processor = 0x434b_001b
     }
 

@@ -7,6 +7,8 @@ package struct Survey: Sendable {
     package var mappings: [Mapping] = []
     package var threads: [ThreadState] = []
     package var descriptors: [DescriptorState] = []
+    package var attributes: [AttributeState] = []
+    package var timers: [TimerState] = []
 
     /// Reads the notes of a survey. They come from this process, but are read with the same care as an image.
     package static func parse(_ notes: [UInt8]) throws(ImageError) -> Survey {
@@ -17,11 +19,14 @@ package struct Survey: Sendable {
         survey.mappings = tables.mappings
         survey.threads = tables.threads
         survey.descriptors = tables.descriptors
+        survey.attributes = tables.attributes
+        survey.timers = tables.timers
         try Checks.check(survey.mappings)
         return survey
     }
 
     package func judge(host: HostFacts?) -> [Finding] {
-        Judgement.judge(process: process, processor: processor, mappings: mappings, descriptors: descriptors, host: host)
+        Judgement.judge(
+            process: process, processor: processor, mappings: mappings, descriptors: descriptors, attributes: attributes, timers: timers, host: host)
     }
 }

@@ -186,6 +186,8 @@ extension CheckpointError {
             // The engine does not say which of the two; the one that is new and handled is it.
             let isFree = settings.signal == previous?.signal || !ProcessFacts.isHandled(settings.signal)
             self = .signalInUse(isFree ? settings.exitSignal ?? settings.signal : settings.signal)
+        case EPERM where Engine.refusedCall != nil:
+            self = .unsupported("a seccomp filter of the program forbids the system call \(Engine.refusedCall ?? ""), which checkpoints need")
         case ENOSYS, EOPNOTSUPP: self = .unsupported("enabling checkpoints: \(text(ofErrno: errno))")
         default: self = .systemFailure(step: "enabling checkpoints", errno: errno)
         }

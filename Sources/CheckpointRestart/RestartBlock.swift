@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import CCheckpointABI
 import CRestorer
+import CheckpointImage
 package import SystemPackage
 
 /// One operation of the plan, see restart_plan.h.
@@ -235,6 +236,18 @@ package struct RestartBlock {
 
     /// Everything of the block but the parking place, once it is finished.
     private(set) var whole = AddressRange(start: 0, end: 0)
+
+    /// The ids that the program's threads have now, when they are made, by those that they had.
+    func ownTids(of image: Image) -> [Int32: Int32] {
+        let at = plan + UInt64(MemoryLayout<ckpt_restart_plan>.offset(of: \.threads) ?? 0)
+        let first = Kernel.bytes(at: at, count: 8).word64(at: 0) + UInt64(MemoryLayout<ckpt_restart_thread>.offset(of: \.own_tid) ?? 0)
+        var tids: [Int32: Int32] = [:]
+        for (index, thread) in image.threads.enumerated() {
+            let own = Kernel.bytes(at: first + UInt64(index * MemoryLayout<ckpt_restart_thread>.size), count: 4).word32(at: 0)
+            tids[thread.tid] = index == 0 ? Int32(truncatingIfNeeded: (try? Kernel.call(.getpid)) ?? 0) : Int32(bitPattern: own)
+        }
+        return tids
+    }
 
     /// The number of the thread that could not be made.
     var spawnFailed: Int {

@@ -40,6 +40,16 @@ struct Contradiction: CustomTestStringConvertible, Sendable {
         Contradiction("shares bytes of the file") { $0.headers[2].offset = $0.headers[0].offset },
     ]
 
+    static let states: [Contradiction] = [
+        Contradiction("the scheduling of thread 100 is there twice") {
+            let state = ckpt_scheduling(fixtureThread: 100)
+            $0.schedulings = [state, state]
+        },
+        Contradiction("the scheduling of thread 0 is there twice, or none") { $0.schedulings = [ckpt_scheduling(fixtureThread: 0)] },
+        Contradiction("the limit of nofile is there twice") { $0.limits = [ckpt_limit(resource: 7, reserved: 0, soft: 1, hard: 2), ckpt_limit(resource: 7, reserved: 0, soft: 1, hard: 2)] },
+        Contradiction("the limit of core is there twice, or none") { $0.limits = [ckpt_limit(resource: 4, reserved: 0, soft: 3, hard: 2)] },
+    ]
+
     static let runs: [Contradiction] = [
         Contradiction("is empty") { $0.runs[0].page_count = 0 },
         Contradiction("has 257 pages") { $0.mappings[1].end += 300 * 4096; $0.runs[3].page_count = 257 },
@@ -171,6 +181,7 @@ extension ImageBuilder {
 
     @Test(arguments: Contradiction.mappings) func `mappings are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.headers) func `program headers are checked`(_ one: Contradiction) throws { try expectRefused(one) }
+    @Test(arguments: Contradiction.states) func `schedulings and limits are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.runs) func `page runs are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.threads) func `threads are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.process) func `the process is checked`(_ one: Contradiction) throws { try expectRefused(one) }
@@ -202,5 +213,12 @@ extension ImageBuilder {
         #expect(try failure(builder.image)?.what.contains("truncated") == true)
         builder.editElfHeader = { $0.put(UInt16(0), at: 56) }
         #expect(try failure(builder.image)?.what.contains("no program headers") == true)
+    }
+}
+
+extension ckpt_scheduling {
+    fileprivate init(fixtureThread tid: Int32) {
+        self.init()
+        self.tid = tid
     }
 }

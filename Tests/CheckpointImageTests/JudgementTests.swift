@@ -140,6 +140,23 @@ import Testing
         #expect(findings.first?.what == "the mapping at 0x1000 (/dev/shm/x)")
     }
 
+    private func filters(_ count: UInt64, thread: Int32 = 0, inherited: UInt64) -> [AttributeState] {
+        [(AttributeKind.seccompFilters, thread, count), (.inheritedFilters, 0, inherited), (.seccompMode, 0, 2)].map { kind, tid, value in
+            var attribute = AttributeState()
+            (attribute.rawKind, attribute.tid, attribute.value) = (kind.rawValue, tid, value)
+            return attribute
+        }
+    }
+
+    @Test func `a filter that the program was started with is nobody's, one of its own is unsupported`() {
+        func judge(_ attributes: [AttributeState]) -> [Finding] {
+            Judgement.judge(process: ProcessState(), mappings: [], descriptors: [], attributes: attributes, host: nil)
+        }
+        #expect(judge(filters(0, inherited: 0)) == [] && judge(filters(2, inherited: 2)) == [] && judge([]) == [])
+        #expect(judge(filters(1, inherited: 0)).map(\.class) == [.unsupported])
+        #expect(judge(filters(2, thread: 7, inherited: 1)).map(\.what) == ["the program's seccomp filters (1)"])
+    }
+
     @Test func `a survey is read like an image, without threads' registers`() throws {
         var builder = ImageBuilder.small()
         builder.statuses = []

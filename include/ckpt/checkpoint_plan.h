@@ -67,7 +67,8 @@ enum ckpt_outcome {
     X(SINK, "passing the image to its sink") \
     X(LIMIT, "keeping to the limit of disk space") \
     X(PARENT, "finding the parent image") \
-    X(TRACKER, "tracking written pages")
+    X(TRACKER, "tracking written pages") \
+    X(SECCOMP, "a seccomp filter that was not tried")
 enum ckpt_step {
 #define X(name, text) CKPT_STEP_##name,
     CKPT_STEP_LIST(X)
