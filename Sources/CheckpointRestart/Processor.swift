@@ -7,8 +7,9 @@ import SystemPackage
 /// The vector state in the program's signal frames, on a host that lays it out in another way.
 ///
 /// Kernel (arch/x86/kernel/fpu/signal.c): rt_sigreturn takes the vector state from where the frame's pointer leads. It must have the
-/// first mark at 464 and the second one behind its last byte. Since 6.16 that is behind the bytes that *this* kernel would have
-/// written for the process; before, behind those that the frame says, which may not be more. Without the second mark only x87 and
+/// first mark at 464 and the second one behind its last byte. From 6.16 on that is behind the bytes that *this* kernel would have
+/// written for the process; before, and since that was taken back (6.18.44 has it so), behind those that the frame says, which may
+/// not be more than these. Without the second mark only x87 and
 /// SSE come back and the rest is *silently* as at the start of a program. A component in XSTATE_BV that XCR0 does not have kills the
 /// program. And where a component lies is the processor's choice: AMD's and Intel's differ.
 ///
