@@ -7,6 +7,8 @@
 #include "include/ckpt_engine.h"
 #include "system.h"
 #include "state.h"
+struct ckpt_checkpoint;
+#include "shared.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -111,7 +113,8 @@ struct ckpt_page { uint32_t place, crc; };
 #define CKPT_PLACE_FILE 16u         // + number of the page in the file
 #define CKPT_PLACE_HOT 0x80000000u  // + index of the copy in the arena: not yet written
 #define CKPT_BLOCK_PAGES 512u
-struct ckpt_block { uint64_t number; struct ckpt_page *pages; };  // 2 MiB of addresses
+struct ckpt_hash { uint64_t low, high; };
+struct ckpt_block { uint64_t number; struct ckpt_page *pages; struct ckpt_hash *hashes; };  // 2 MiB of addresses
 struct ckpt_left { struct ckpt_left *next; uint32_t place; };      // in the file: bytes that the image does not have any more
 struct ckpt_ledger { struct ckpt_bump memory; struct ckpt_block *blocks; uint32_t *slots, *order; uint32_t count, ordered; };
 
@@ -174,6 +177,9 @@ struct ckpt_checkpoint {
     struct ckpt_pipe *pipes; uint32_t pipe_count;
     struct ckpt_eventfd *eventfds; uint32_t eventfd_count;
     struct ckpt_timerfd *timerfds; uint32_t timerfd_count;
+    struct ckpt_shared *shared; uint32_t shared_count;
+    struct ckpt_objects objects;    // what they are while this checkpoint is taken
+    struct ckpt_guard_pages *guards; uint32_t guard_count;
     struct ckpt_epoll_entry *epolls; uint32_t epoll_count;
     struct ckpt_blob *blobs; uint64_t *blob_memory; uint32_t blob_count; // blob_memory 0: already in the file
     struct ckpt_shadow *shadows;    // copies of what the child does not have
@@ -233,6 +239,7 @@ int ckpt_capture_threads(struct ckpt_checkpoint *c);
 void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of the program
 int ckpt_capture_mappings(struct ckpt_checkpoint *c);
 int ckpt_capture_descriptors(struct ckpt_checkpoint *c);
+long ckpt_list_descriptors(struct ckpt_checkpoint *c, int32_t *numbers); // room for 65,536
 int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_pipe(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_eventfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
@@ -245,11 +252,14 @@ void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, s
 int ckpt_capture_unforked(struct ckpt_checkpoint *c);
 int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
 int ckpt_note_advice(struct ckpt_checkpoint *c);
+#define CKPT_ADVICE_SWAPPED 0x80000000u // told beside the CKPT_MAPPING_… flags: some of the mapping is swapped out
+int ckpt_read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t, uint32_t), struct ckpt_checkpoint *c);
 void ckpt_apply_advice(struct ckpt_checkpoint *c);
 int ckpt_remember_unforked(struct ckpt_checkpoint *c, const struct ckpt_unforked *range); // -ENOSPC: there are too many
 // ledger.c
 int ckpt_ledger_begin(struct ckpt_checkpoint *c);
 struct ckpt_page *ckpt_ledger_find(struct ckpt_checkpoint *c, uint64_t address);   // NULL: nothing is known of its block
+struct ckpt_hash *ckpt_ledger_hash(struct ckpt_checkpoint *c, uint64_t address);   // of the bytes that were copied (shared.c); NULL: no room
 struct ckpt_page *ckpt_ledger_page(struct ckpt_checkpoint *c, uint64_t address);   // makes the block; NULL: no room
 void ckpt_ledger_forget(struct ckpt_checkpoint *c, uint64_t start, uint64_t end);  // these pages have no content
 void ckpt_ledger_sort(struct ckpt_checkpoint *c);                                  // blocks[order[i]] ascend
@@ -260,6 +270,8 @@ void ckpt_fault_entry(int, void *, void *);
 int ckpt_copy_begin(struct ckpt_checkpoint *c);
 // Copies pages to their places in the file. Returns how many could be read, or a negative errno.
 int64_t ckpt_copy_to_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
+// A page of an object, from `source`: to the file or to the arena. Returns 1, or a negative errno.
+int ckpt_copy_object(struct ckpt_checkpoint *c, uint32_t object, uint64_t at, const uint8_t *source, int to_arena);
 int ckpt_copy_shadow(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, const struct ckpt_shadow *shadow);
 // The same into the arena: -ENOSPC when it is full.
 int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
@@ -283,6 +295,9 @@ int ckpt_is_doubted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 // populated.c
 // populated.c: of an anonymous mapping that was tracked before; `first_span`: the first of its spans
 int ckpt_compare_populated(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint32_t first_span);
+// guard_pages.c: in the freeze
+int ckpt_capture_guard_pages(struct ckpt_checkpoint *c);
+void ckpt_leave_guard_pages(struct ckpt_checkpoint *c);
 // final.c: in the freeze
 int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);
 int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child);

@@ -84,5 +84,5 @@ int ckpt_write_spans(struct ckpt_checkpoint *c) {
         int64_t copied = start < end ? ckpt_copy_to_file(c, m, start, end) : 0;
         if (copied < 0) return (int)copied;
     }
-    return ckpt_flush_hot(c);
+    return 0;
 }

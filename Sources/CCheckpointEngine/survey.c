@@ -22,6 +22,9 @@ static int64_t survey(void *buffer, size_t byte_count) {
     int error = ckpt_capture_process(c);
     if (error == 0) error = ckpt_capture_mappings(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
+    if (error == 0) error = ckpt_ledger_begin(c);
+    if (error == 0) error = ckpt_capture_shared(c);
+    ckpt_close_objects(c);
     ckpt_close(c->proc);
     if (error < 0) return error;
     c->string_byte_count = c->strings.used;

@@ -11,6 +11,8 @@ package final class Image: Sendable {
     package static let depthMax: UInt32 = 4095
     /// First address that no program of 47-bit addresses has.
     package static let addressLimit: UInt64 = 1 << 47
+    /// Addresses of the content of shared objects.
+    package static let objectAddresses: Range<UInt64> = 1 << 60..<1 << 61
     /// What `open` reads into memory at most.
     static let notesByteCountMax: UInt64 = 1 << 30
     /// What `readBlob` reads into memory at most.
@@ -36,6 +38,8 @@ package final class Image: Sendable {
     package let timerfds: [TimerfdState]
     package let epollEntries: [EpollEntry]
     package let blobs: [Blob]
+    package let shared: [SharedObject]
+    package let guards: [GuardPages]
     /// Where the content is in a compressed image, ascending; otherwise empty.
     package let chunks: [Chunk]
     /// The raw note NT_AUXV.
@@ -78,6 +82,8 @@ package final class Image: Sendable {
         timerfds = tables.timerfds
         epollEntries = tables.epollEntries
         blobs = tables.blobs
+        shared = tables.shared
+        guards = tables.guards
         chunks = tables.chunks
         auxiliaryVector = tables.auxiliaryVector
     }

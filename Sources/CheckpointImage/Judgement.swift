@@ -43,17 +43,18 @@ package enum Judgement {
     /// What a restart on this host would refuse. Empty: nothing that is known from the tables.
     /// Without `host` nothing is said about the processor.
     package static func judge(
-        process: ProcessState, mappings: [Mapping], descriptors: [DescriptorState], host: HostFacts?
+        process: ProcessState, mappings: [Mapping], descriptors: [DescriptorState], shared: [SharedObject] = [], host: HostFacts?
     ) -> [Finding] {
         var findings: [Finding] = []
         if let host { findings += judge(process, on: host) }
         findings += mappings.compactMap(judge)
+        findings += shared.compactMap(judge)
         findings += descriptors.compactMap(judge)
         return findings
     }
 
     package static func judge(_ image: Image, host: HostFacts?) -> [Finding] {
-        judge(process: image.process, mappings: image.mappings, descriptors: image.descriptors, host: host)
+        judge(process: image.process, mappings: image.mappings, descriptors: image.descriptors, shared: image.shared, host: host)
     }
 
     /// The processor: instructions that the program may have chosen, and state that its signal frames hold.
@@ -81,14 +82,25 @@ package enum Judgement {
     private static func judge(_ mapping: Mapping) -> Finding? {
         let why: String
         switch mapping.kind {
-        case .anonymous, .file, .stack, .heap, .vdso, .vvar, .arena, .beacon: return nil
-        case .sharedAnonymous: why = "shared memory cannot be restored yet"
+        case .anonymous, .file, .stack, .heap, .vdso, .vvar, .arena, .beacon, .object: return nil
+        case _ where mapping.object != nil: return nil
+        case .sharedAnonymous: why = "shared memory of this kind cannot be restored"
         case .sharedFile: why = "a writable shared mapping of a file cannot be restored yet"
         case .other: why = device(at: mapping.name.string) ?? "memory of this kind cannot be restored"
         }
         let name = mapping.name.isEmpty ? "" : " (\(mapping.name))"
         return Finding(
             class: .unsupported, what: "the mapping at \(mapping.start.hex)\(name)", why: why, remedy: "unmap it before the checkpoint")
+    }
+
+    private static func judge(_ object: SharedObject) -> Finding? {
+        let why: String
+        switch object.kind {
+        case _ where object.flags.contains(.withOthers): why = "other processes have it too, and they are not saved"
+        case .anonymous, .memfd, .deleted, .systemV: return nil
+        case .file, .unknown: why = "shared memory of this kind cannot be restored"
+        }
+        return Finding(class: .unsupported, what: "the shared memory \(object.name)", why: why, remedy: "unmap it before the checkpoint")
     }
 
     private static func judge(_ descriptor: DescriptorState) -> Finding? {
@@ -101,7 +113,7 @@ package enum Judgement {
             .pipe, .fifo, .eventfd, .epoll, .timerfd, .device:
             return nil
         case .file, .memfd:
-            guard !descriptor.flags.contains(.embedded) else { return nil }
+            guard descriptor.flags.isDisjoint(with: [.embedded, .object]) else { return nil }
             why = descriptor.kind == .memfd ? "a memfd whose content is not in the image" : "a deleted file whose content is not in the image"
         case .directory: why = "a deleted directory"
         case .terminal:
@@ -126,6 +138,8 @@ package enum Judgement {
         if path.names("io_uring") { return "an io_uring cannot be restored yet" }
         if path.names("perf_event") { return "a performance counter cannot be restored" }
         if path.names("userfaultfd") { return "a userfaultfd cannot be restored" }
+        if path.hasPrefix("/secretmem") { return "secret memory (memfd_secret) is in no image: nobody but the program may read it" }
+        if path.hasPrefix("/memfd:") { return "a memfd of huge pages cannot be restored yet" }
         if path.hasPrefix("/dev/hugepages") || path.names("anon_hugepage") { return "memory of hugetlbfs cannot be restored yet" }
         return nil
     }

@@ -13,6 +13,7 @@ struct Notes {
     /// CKPT_NOTE_…
     enum Kind: UInt32 {
         case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings, chunks
+        case shared = 0x434b_0017, guards
     }
 
     private(set) var ours: [UInt32: Place] = [:]

@@ -6,6 +6,7 @@ package struct Survey: Sendable {
     package var mappings: [Mapping] = []
     package var threads: [ThreadState] = []
     package var descriptors: [DescriptorState] = []
+    package var shared: [SharedObject] = []
 
     /// Reads the notes of a survey. They come from this process, but are read with the same care as an image.
     package static func parse(_ notes: [UInt8]) throws(ImageError) -> Survey {
@@ -15,11 +16,13 @@ package struct Survey: Sendable {
         survey.mappings = tables.mappings
         survey.threads = tables.threads
         survey.descriptors = tables.descriptors
+        survey.shared = tables.shared
         try Checks.check(survey.mappings)
+        try Checks.check(survey.shared, survey.mappings)
         return survey
     }
 
     package func judge(host: HostFacts?) -> [Finding] {
-        Judgement.judge(process: process, mappings: mappings, descriptors: descriptors, host: host)
+        Judgement.judge(process: process, mappings: mappings, descriptors: descriptors, shared: shared, host: host)
     }
 }

@@ -14,6 +14,8 @@ struct Tables {
     var epollEntries: [EpollEntry] = []
     var blobs: [Blob] = []
     var chunks: [Chunk] = []
+    var shared: [SharedObject] = []
+    var guards: [GuardPages] = []
     var auxiliaryVector: [UInt8] = []
     /// Thread ids and registers of the NT_PRSTATUS notes, in their order.
     var statuses: [(tid: Int32, registers: Registers)] = []
@@ -26,9 +28,8 @@ struct Tables {
 
         process = try ProcessState(bytes, at: notes.place(.process, atLeast: ProcessState.byteCount).offset, &strings)
         let needed = !isSurvey
-        for at in try notes.table(.mappings, in: bytes, recordByteCount: Mapping.recordByteCount, isRequired: true).records {
-            mappings.append(try Mapping(bytes, at: at, &strings))
-        }
+        let mappingTable = try notes.table(.mappings, in: bytes, recordByteCount: Mapping.recordByteCount, isRequired: true)
+        for at in mappingTable.records { mappings.append(try Mapping(bytes, at: at, byteCount: mappingTable.recordByteCount, &strings)) }
         let runTable = try notes.table(.runs, in: bytes, recordByteCount: PageRun.recordByteCount, isRequired: needed)
         runs.reserveCapacity(runTable.count)
         for at in runTable.records { runs.append(try PageRun(bytes, at: at)) }
@@ -56,6 +57,10 @@ struct Tables {
         for at in try notes.table(.blobs, in: bytes, recordByteCount: Blob.recordByteCount).records {
             blobs.append(Blob(bytes, at: at))
         }
+        for at in try notes.table(.shared, in: bytes, recordByteCount: SharedObject.recordByteCount).records {
+            shared.append(try SharedObject(bytes, at: at, &strings))
+        }
+        for at in try notes.table(.guards, in: bytes, recordByteCount: GuardPages.recordByteCount).records { guards.append(GuardPages(bytes, at: at)) }
         let chunkTable = try notes.table(.chunks, in: bytes, recordByteCount: Chunk.recordByteCount)
         chunks.reserveCapacity(chunkTable.count)
         for at in chunkTable.records { chunks.append(try Chunk(bytes, at: at)) }

@@ -25,9 +25,7 @@ extension Checkpoint {
         guard errno == 0 else { throw .systemFailure(step: "looking at this process", errno: -errno) }
         do {
             let survey = try Survey.parse(notes)
-            return Judgement.judge(
-                process: survey.process, mappings: survey.mappings, descriptors: survey.descriptors, host: HostFacts.current()
-            ).map { Finding(what: $0.what, why: $0.why, remedy: $0.remedy) }
+            return survey.judge(host: HostFacts.current()).map { Finding(what: $0.what, why: $0.why, remedy: $0.remedy) }
         } catch {
             throw .unsupported("a survey that this library cannot read (\(error.line))")
         }

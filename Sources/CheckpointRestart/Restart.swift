@@ -22,7 +22,8 @@ package enum Restart {
     /// Refuses what could not be brought back, or not exactly.
     private static func judge(_ image: Image, _ options: RestartOptions) throws(RestartFailure) {
         let findings = Judgement.judge(
-            process: image.process, mappings: image.mappings, descriptors: image.descriptors, host: HostFacts.current())
+            process: image.process, mappings: image.mappings, descriptors: image.descriptors, shared: image.shared,
+            host: HostFacts.current())
         for finding in findings {
             switch finding.class {
             case .missing where options.allowMissing: continue
@@ -49,7 +50,7 @@ package enum Restart {
         }
         let isLazy = loading != nil
         let limit = RestartBlock.byteCountLimit(
-            threads: image.threads.count, operations: 4 * image.mappings.count + 128 + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
+            threads: image.threads.count, operations: 5 * image.mappings.count + image.guards.count + 128 + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
         let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
         guard let hole = placement.hole(byteCount: limit + ProgramMemory.stagingByteCount(of: image)) else {
             throw RestartFailure(kind: .unsupported, what: "the program leaves no room in its address space for the restart",
@@ -58,7 +59,7 @@ package enum Restart {
         var block = RestartBlock(start: hole)
         let tracker = ArmedTracker.make(for: image, above: descriptor)
         var viewCount = 0
-        let memory = ProgramMemory(chain: choice.chain, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain, viewCount: &viewCount) }
+        let memory = ProgramMemory(chain: choice.chain, shared: descriptors.shared, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain, viewCount: &viewCount) }
         loading?.prepare(memory)
         if isLazy, !memory.holders.contains(where: \.waits) {
             loading = nil
@@ -75,6 +76,7 @@ package enum Restart {
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
             + memory.moves() + (loading?.operations() ?? []) + vdso.place(from: parking) + [layout]
             + Signals.actions(image: image, block: &block) + (loading == nil ? [] : Loading.holds(&block)) + (tracker?.operations(memory, block: &block) ?? [])
+            + memory.seals()
         let timer = try IntervalTimer(image: image, memory: memory)
         let kept = [descriptor, status, tracker?.pageMap ?? -1] + (loading?.descriptors.filter { $0 != descriptor } ?? [])
         // While memory is loaded a failure is told in the status file; the threads close it.

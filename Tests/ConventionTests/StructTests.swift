@@ -12,6 +12,7 @@ struct StructTests {
         "ckpt_pipe": MemoryLayout<ckpt_pipe>.size, "ckpt_eventfd": MemoryLayout<ckpt_eventfd>.size,
         "ckpt_timerfd": MemoryLayout<ckpt_timerfd>.size, "ckpt_epoll_entry": MemoryLayout<ckpt_epoll_entry>.size,
         "ckpt_blob": MemoryLayout<ckpt_blob>.size, "ckpt_chunk": MemoryLayout<ckpt_chunk>.size,
+        "ckpt_shared": MemoryLayout<ckpt_shared>.size, "ckpt_guard_pages": MemoryLayout<ckpt_guard_pages>.size,
     ]
 
     /// `CKPT_ASSERT_SIZE(name, bytes);` of image.h.

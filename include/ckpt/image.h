@@ -46,6 +46,8 @@ enum ckpt_note_type {
     CKPT_NOTE_BLOBS = CKPT_NOTE_BASE + 12, // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
     CKPT_NOTE_STRINGS = CKPT_NOTE_BASE + 13, // raw bytes, no table header
     CKPT_NOTE_CHUNKS = CKPT_NOTE_BASE + 14, // table of struct ckpt_chunk, ascending by image_offset: compressed images only
+    CKPT_NOTE_SHARED = CKPT_NOTE_BASE + 23, // table of struct ckpt_shared, ascending by address
+    CKPT_NOTE_GUARDS = CKPT_NOTE_BASE + 24, // table of struct ckpt_guard_pages, ascending, no overlap
 };
 
 struct ckpt_table {
@@ -121,16 +123,18 @@ enum ckpt_mapping_kind {
     CKPT_MAPPING_HEAP = 4,      // brk
     CKPT_MAPPING_VDSO = 5,      // its content is for debuggers; a restart moves the host's own there
     CKPT_MAPPING_VVAR = 6,      // never saved ([vvar] and [vvar_vclock]); the host's own is moved there
-    CKPT_MAPPING_SHARED_ANONYMOUS = 7,
-    CKPT_MAPPING_SHARED_FILE = 8,   // writable and shared
+    CKPT_MAPPING_SHARED_ANONYMOUS = 7, // of an object that no name leads to: shared anonymous memory, memfd, System V
+    CKPT_MAPPING_SHARED_FILE = 8,   // of a file, shared: writable, or the file is deleted
     CKPT_MAPPING_ARENA = 9,     // the engine's own; no content
     CKPT_MAPPING_BEACON = 10,   // the engine's own; no content: a restart makes it anew from its name
     CKPT_MAPPING_OTHER = 11,    // a device, hugetlbfs, …: cannot be restored
+    CKPT_MAPPING_OBJECT = 12,   // no mapping: the content of a struct ckpt_shared, at an address that no program has
 };
 enum ckpt_mapping_flag {
     CKPT_MAPPING_SHARED = 1, CKPT_MAPPING_DELETED = 2,
     CKPT_MAPPING_GROWS_DOWN = 4, CKPT_MAPPING_WIPE_ON_FORK = 8, CKPT_MAPPING_DONT_FORK = 16,
     CKPT_MAPPING_LOCKED = 32, CKPT_MAPPING_HUGE = 64, CKPT_MAPPING_NO_HUGE = 128, CKPT_MAPPING_DONT_DUMP = 256,
+    CKPT_MAPPING_SEALED = 512,  // mseal
 };
 struct ckpt_mapping {
     uint64_t start, end;
@@ -140,7 +144,39 @@ struct ckpt_mapping {
     uint32_t name;              // string: as in /proc/PID/maps, unescaped, without " (deleted)"
     uint64_t file_offset;
     uint64_t device, inode;     // device as stat gives it
+    uint32_t object;            // 1 + index into CKPT_NOTE_SHARED; 0: none
+    uint32_t protection_key;    // 0: none
 };
+
+// An object of shared memory. Its mappings and descriptors refer to it; its content is there once, as page runs from `address` on,
+// and complete in each image. Behind the last page of a program, and a multiple of 2 MiB:
+#define CKPT_OBJECTS_START (1ull << 60)
+#define CKPT_OBJECTS_END (1ull << 61)
+enum ckpt_shared_kind {
+    CKPT_SHARED_ANONYMOUS = 1,  // MAP_SHARED | MAP_ANONYMOUS
+    CKPT_SHARED_MEMFD = 2,
+    CKPT_SHARED_DELETED = 3,    // a file that no name leads to any more
+    CKPT_SHARED_SYSTEM_V = 4,   // inode: the segment's id
+    CKPT_SHARED_FILE = 5,       // a file with a name
+};
+enum ckpt_shared_flag {
+    CKPT_SHARED_EXACT = 1,      // byte_count is the object's size; else only what is mapped of it is known
+    CKPT_SHARED_WITH_OTHERS = 2, // other processes have it too
+    CKPT_SHARED_SEALS = 4,      // `seals` is known
+};
+struct ckpt_shared {
+    uint64_t address;           // of the mapping of kind OBJECT that has its content
+    uint64_t byte_count;
+    uint64_t device, inode;
+    uint32_t kind;              // enum ckpt_shared_kind
+    uint32_t flags;             // enum ckpt_shared_flag
+    uint32_t seals;             // F_SEAL_…
+    uint32_t mode;              // st_mode; System V: permissions; 0: not known
+    uint32_t name;              // string: as in /proc/PID/maps, without " (deleted)"
+    uint32_t key;               // System V
+    int64_t modified_ns;        // of a file
+};
+struct ckpt_guard_pages { uint64_t start, end; }; // MADV_GUARD_INSTALL
 
 enum ckpt_run_kind {
     CKPT_RUN_HERE = 1,          // file_offset and crc are valid
@@ -196,6 +232,7 @@ enum ckpt_descriptor_flag {
     CKPT_DESCRIPTOR_FINGERPRINT = 2,  // head_crc and tail_crc are valid
     CKPT_DESCRIPTOR_EMBEDDED = 4,     // `detail` is the index of the blob with the file's content
     CKPT_DESCRIPTOR_UNCONNECTED = 8,  // a Unix socket, neither bound nor connected; `detail` is its type (SOCK_…)
+    CKPT_DESCRIPTOR_OBJECT = 16,      // `detail` is the index into CKPT_NOTE_SHARED
 };
 #define CKPT_NO_DETAIL 0xffffffffu
 #define CKPT_FINGERPRINT_BYTES 65536u // head_crc: the first bytes; tail_crc: the last ones before `byte_count`
@@ -287,7 +324,9 @@ struct ckpt_restart_context {
 CKPT_ASSERT_SIZE(ckpt_table, 16);
 CKPT_ASSERT_SIZE(ckpt_ident, 104);
 CKPT_ASSERT_SIZE(ckpt_process, 336);
-CKPT_ASSERT_SIZE(ckpt_mapping, 56);
+CKPT_ASSERT_SIZE(ckpt_mapping, 64);
+CKPT_ASSERT_SIZE(ckpt_shared, 64);
+CKPT_ASSERT_SIZE(ckpt_guard_pages, 16);
 CKPT_ASSERT_SIZE(ckpt_run, 32);
 CKPT_ASSERT_SIZE(ckpt_thread, 128);
 CKPT_ASSERT_SIZE(ckpt_signal_action, 40);

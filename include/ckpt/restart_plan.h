@@ -43,7 +43,8 @@
     X(TIMER, "starting the timer of the periodic checkpoint") \
     X(VIEW, "mapping memory from the image") \
     X(LOADER, "loading, whose process was killed") \
-    X(HOLD, "holding a thread's system calls until memory is loaded")
+    X(HOLD, "holding a thread's system calls until memory is loaded") \
+    X(SEAL, "sealing a mapping (mseal)")
 enum ckpt_restart_step {
 #define X(name, text) CKPT_RESTART_STEP_##name,
     CKPT_RESTART_STEP_LIST(X)
