@@ -109,7 +109,7 @@ struct Checks {
             func wrong(_ what: String) -> ImageError { damaged("the page run at \(run.address.hex) \(what)") }
             guard run.pageCount >= 1 else { throw wrong("is empty") }
             guard run.address.isPageAligned else { throw wrong("is not page-aligned") }
-            guard run.address < Image.addressLimit, run.byteCount <= Image.addressLimit - run.address else {
+            guard run.address < Image.objectAddresses.upperBound, run.byteCount <= Image.objectAddresses.upperBound - run.address else {
                 throw wrong("leaves the address space")
             }
             guard run.address >= last else { throw wrong("overlaps the one before") }
