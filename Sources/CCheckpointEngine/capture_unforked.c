@@ -36,6 +36,7 @@ static int64_t copy_pages(struct ckpt_checkpoint *c, uint64_t address, uint32_t 
 static int copy_range(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, int is_file, int memory) {
     uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
     for (uint64_t at = start; at < end;) {
+        if (!is_file && (at = ckpt_next_populated(c->parent_map, at, end)) == end) break;
         uint64_t left = (end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
         if (ckpt_pread(c->parent_map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
@@ -77,6 +78,7 @@ int ckpt_capture_unforked(struct ckpt_checkpoint *c) {
 static int is_populated(int map, uint64_t start, uint64_t end) {
     uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
     for (uint64_t at = start; at < end;) {
+        if ((at = ckpt_next_populated(map, at, end)) == end) break;
         uint64_t left = (end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
         if (ckpt_pread(map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
@@ -91,6 +93,7 @@ static int is_populated(int map, uint64_t start, uint64_t end) {
 static int is_partly_wiped(int map, int parent_map, uint64_t start, uint64_t end) {
     uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET), *parents = entries + ENTRIES;
     for (uint64_t at = start; at < end; at += ENTRIES * (uint64_t)CKPT_PAGE_SIZE) {
+        if ((at = ckpt_next_populated(parent_map, at, end)) == end) break;
         uint64_t left = (end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
         if (ckpt_pread(map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
