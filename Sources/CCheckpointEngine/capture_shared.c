@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Captures shared memory that belongs to no file with a name: shared anonymous memory, memfd, System V segments, mapped files
-// that were deleted. What several mappings and descriptors have in common is one object.
+// Captures shared memory: anonymous, memfd, System V segments, and what is mapped shared and writable of files, deleted or not. What
+// several mappings and descriptors have in common is one object.
 // Signal time: safe. Reads the tables of mappings and descriptors, and opens descriptors of the program through /proc/PID/fd.
 //
 // Kernel: each of these objects is an inode. maps shows its device and number for every mapping, /dev/zero (deleted) as the name of
@@ -9,6 +9,7 @@
 #include "engine.h"
 
 #define SIZE_MAX_ (1ull << 46)
+#define FILE_BYTES_MAX (4ull << 30) // of a file with a name, what is mapped of it: all of that is in each image
 #define HUGETLBFS 0x958458f6u
 #define F_GET_SEALS_ 1034
 
@@ -22,7 +23,8 @@ static uint32_t kind_of(struct ckpt_checkpoint *c, const struct ckpt_mapping *m)
     if (!(m->flags & CKPT_MAPPING_SHARED)) return 0;
     if (m->kind == CKPT_MAPPING_SHARED_ANONYMOUS)
         return begins(name, "/SYSV") ? CKPT_SHARED_SYSTEM_V : begins(name, "/memfd:") ? CKPT_SHARED_MEMFD : CKPT_SHARED_ANONYMOUS;
-    return m->kind == CKPT_MAPPING_SHARED_FILE && m->flags & CKPT_MAPPING_DELETED ? CKPT_SHARED_DELETED : 0;
+    if (m->kind != CKPT_MAPPING_SHARED_FILE) return 0;
+    return m->flags & CKPT_MAPPING_DELETED ? CKPT_SHARED_DELETED : CKPT_SHARED_FILE;
 }
 
 static struct ckpt_object *find(struct ckpt_checkpoint *c, uint64_t device, uint64_t inode, int is_system_v) {
@@ -80,11 +82,12 @@ static int see_mappings(struct ckpt_checkpoint *c) {
         struct ckpt_mapping *m = &c->mappings[i];
         uint32_t kind = kind_of(c, m);
         uint64_t end = m->file_offset + (m->end - m->start);
-        if (kind && kind != CKPT_SHARED_DELETED && device && m->device != device) {
+        if (kind && kind != CKPT_SHARED_DELETED && kind != CKPT_SHARED_FILE && device && m->device != device) {
             m->kind = CKPT_MAPPING_OTHER;
             c->unsupported_count++;
             continue;
         }
+        if (kind == CKPT_SHARED_FILE && m->end - m->start > FILE_BYTES_MAX) continue;
         struct ckpt_object *o = kind && end <= SIZE_MAX_ ? see(c, kind, m->device, m->inode, m->name) : NULL;
         if (!o) continue;
         struct ckpt_piece *piece = ckpt_extend(&c->tables, sizeof *piece);
@@ -140,6 +143,24 @@ static void see_segment(struct ckpt_object *o) {
     if (words[11] > o->mapped_count) o->shared.flags |= CKPT_SHARED_WITH_OTHERS;
 }
 
+// Size and times of a file with a name. Another file may have the name now: then only the mappings tell.
+static void see_file(struct ckpt_checkpoint *c, struct ckpt_object *o) {
+    struct ckpt_stat stat;
+    const char *path = name_of(c, o->shared.name);
+    long file = path[0] == '/' ? ckpt_open(path, 02004000 /* O_CLOEXEC | O_NONBLOCK */, 0) : -CKPT_ENOENT;
+    if (file < 0) return;
+    if (ckpt_call(__NR_fstat, file, &stat) < 0 || stat.inode != o->shared.inode || (stat.mode & 0170000) != 0100000) {
+        ckpt_close((int)file);
+        return;
+    }
+    o->shared.byte_count = (uint64_t)stat.byte_count;
+    o->shared.flags |= CKPT_SHARED_EXACT;
+    o->shared.mode = stat.mode;
+    o->shared.modified_ns = stat.modified.seconds * 1000000000ll + stat.modified.nanoseconds;
+    if (o->descriptor < 0 && c->proc >= 0) o->descriptor = (int)file;
+    else ckpt_close((int)file);
+}
+
 // Gives each object that was seen an address for its content, its old one when that is large enough.
 static int place(struct ckpt_checkpoint *c) {
     struct ckpt_objects *objects = &c->objects;
@@ -147,6 +168,7 @@ static int place(struct ckpt_checkpoint *c) {
         struct ckpt_object *o = &objects->all[i];
         if (o->seen != objects->look) continue;
         if (o->shared.kind == CKPT_SHARED_SYSTEM_V) see_segment(o);
+        if (o->shared.kind == CKPT_SHARED_FILE) see_file(c, o);
         uint64_t room = (o->shared.byte_count + (2u << 20)) & ~((2ull << 20) - 1);
         if (o->shared.address && room <= o->room) continue;
         if (room > CKPT_OBJECTS_END - objects->next_address) return -CKPT_ENOMEM;
@@ -189,11 +211,12 @@ int ckpt_find_objects(struct ckpt_checkpoint *c) {
     return count < 0 ? (int)count : place(c);
 }
 
-// The mapping of a deleted file that a descriptor has too: by the name where maps shows another device than stat (btrfs, overlayfs).
+// The mapping of a file that a descriptor has too: by the name where maps shows another device than stat (btrfs, overlayfs).
 static const struct ckpt_mapping *mapping_of(struct ckpt_checkpoint *c, const struct ckpt_descriptor *d) {
     for (uint32_t i = 0; i < c->mapping_count; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
-        if (m->inode != d->inode || kind_of(c, m) != CKPT_SHARED_DELETED) continue;
+        uint32_t kind = kind_of(c, m);
+        if (m->inode != d->inode || (kind != CKPT_SHARED_DELETED && kind != CKPT_SHARED_FILE)) continue;
         const char *name = name_of(c, m->name), *path = name_of(c, d->path);
         if (m->device == d->device || (ckpt_length(name) == ckpt_length(path) && ckpt_same(name, path, ckpt_length(name)))) return m;
     }
@@ -205,7 +228,7 @@ int ckpt_is_mapped_shared(struct ckpt_checkpoint *c, const struct ckpt_descripto
 static int see_descriptors(struct ckpt_checkpoint *c) {
     for (uint32_t i = 0; i < c->descriptor_count; i++) {
         struct ckpt_descriptor *d = &c->descriptors[i];
-        if (d->inherited >= 0 || !(d->flags & CKPT_DESCRIPTOR_DELETED) || (d->kind != CKPT_DESCRIPTOR_MEMFD && d->kind != CKPT_DESCRIPTOR_FILE)) continue;
+        if (d->inherited >= 0 || (d->kind != CKPT_DESCRIPTOR_MEMFD && d->kind != CKPT_DESCRIPTOR_FILE)) continue;
         const struct ckpt_mapping *m = d->kind == CKPT_DESCRIPTOR_FILE ? mapping_of(c, d) : NULL;
         struct ckpt_object *o = m ? find(c, m->device, m->inode, 0) : d->kind == CKPT_DESCRIPTOR_MEMFD ? find(c, d->device, d->inode, 0) : NULL;
         if (o && o->seen != c->objects.look) o = NULL;
@@ -215,7 +238,7 @@ static int see_descriptors(struct ckpt_checkpoint *c) {
         if (!o) { c->unsupported_count += d->kind == CKPT_DESCRIPTOR_MEMFD; continue; }
         struct ckpt_stat stat = {.mode = d->mode, .byte_count = (int64_t)d->byte_count,
             .modified = {d->modified_ns / 1000000000, d->modified_ns % 1000000000}};
-        see_descriptor(c, o, d->number, &stat);
+        if (o->shared.kind != CKPT_SHARED_FILE) see_descriptor(c, o, d->number, &stat);
         d->flags |= CKPT_DESCRIPTOR_OBJECT;
         d->detail = (uint32_t)(o - c->objects.all);
     }

@@ -215,9 +215,8 @@ static int prepare(struct ckpt_checkpoint *c) {
         c->ident.depth = ckpt_state.base_depth + 1;
     }
     ckpt_output_begin(c);
-    // Twice: the second time only what changed while the rest was copied is left.
-    if ((error = ckpt_precopy_objects(c)) < 0 || (error = ckpt_precopy(c)) < 0 || c->objects.count == 0) return error;
-    return ckpt_precopy_objects(c);
+    if ((error = ckpt_precopy_objects(c)) < 0 || (error = ckpt_precopy(c)) < 0) return error;
+    return ckpt_precopy_objects_again(c);
 }
 
 // In the freeze: the pages that are left. *by_child: they are so many that a copy-on-write child is the shorter pause.

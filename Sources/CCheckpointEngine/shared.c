@@ -17,6 +17,7 @@
 
 #define CHUNK_BYTES (16ull << 20)
 #define KEY_WORDS 512
+#define ROUNDS_MAX 4u
 #define SEEK_DATA_ 3
 #define SEEK_HOLE_ 4
 
@@ -164,12 +165,13 @@ static int settle_range(struct ckpt_checkpoint *c, struct walk *w, uint64_t star
 static int settle_object(struct ckpt_checkpoint *c, struct ckpt_object *o, const struct ckpt_piece *piece, uint32_t count, int is_last) {
     struct walk w = {.object = o, .number = (uint32_t)(o - c->objects.all), .is_last = is_last};
     uint64_t size = (o->shared.byte_count + CKPT_PAGE_SIZE - 1) & ~(uint64_t)(CKPT_PAGE_SIZE - 1), at = 0;
-    int is_on_disk = o->shared.kind == CKPT_SHARED_DELETED && !ckpt_same((const char *)c->strings.base + o->shared.name, "/dev/shm/", 9);
+    int is_named = o->shared.kind == CKPT_SHARED_FILE; // what is not mapped of it belongs to the file
+    int is_on_disk = (is_named || o->shared.kind == CKPT_SHARED_DELETED) && !ckpt_same((const char *)c->strings.base + o->shared.name, "/dev/shm/", 9);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t start = piece[i].offset > at ? piece[i].offset : at, end = piece[i].end < size ? piece[i].end : size;
         if (start >= end) continue;
         w.is_mapped = 0;
-        int error = settle_range(c, &w, at, start);
+        int error = is_named ? 0 : settle_range(c, &w, at, start);
         if (error < 0) return error;
         w.is_mapped = 1;
         w.is_readable = piece[i].is_readable;
@@ -179,7 +181,7 @@ static int settle_object(struct ckpt_checkpoint *c, struct ckpt_object *o, const
         at = end;
     }
     w.is_mapped = 0;
-    int error = settle_range(c, &w, at, size);
+    int error = is_named ? 0 : settle_range(c, &w, at, size);
     if (error == 0) ckpt_ledger_forget(c, o->shared.address + w.known, o->shared.address + o->room);
     return error;
 }
@@ -230,6 +232,19 @@ int ckpt_precopy_objects(struct ckpt_checkpoint *c) {
     c->mappings = NULL;
     c->mapping_count = 0;
     return error;
+}
+
+int ckpt_precopy_objects_again(struct ckpt_checkpoint *c) {
+    uint64_t before = ~0ull, budget = ckpt_budget_pages() * CKPT_PAGE_SIZE;
+    for (uint32_t round = 0; c->objects.count > 0 && round < ROUNDS_MAX; round++) {
+        uint64_t copied = c->objects.copied_byte_count;
+        int error = ckpt_precopy_objects(c);
+        if (error < 0) return error;
+        copied = c->objects.copied_byte_count - copied;
+        if (copied <= budget || copied > before - before / 8) break;
+        before = copied;
+    }
+    return 0;
 }
 
 // Order: behind the capture, before the rest of the last copy, which takes what room is left.

@@ -35,5 +35,6 @@ int ckpt_is_mapped_shared(struct ckpt_checkpoint *c, const struct ckpt_descripto
 void ckpt_close_objects(struct ckpt_checkpoint *c);
 // shared.c
 int ckpt_precopy_objects(struct ckpt_checkpoint *c); // while the program runs: what is not known or has changed, into the file
+int ckpt_precopy_objects_again(struct ckpt_checkpoint *c); // until little has changed, or no less than before
 int ckpt_copy_objects_at_last(struct ckpt_checkpoint *c); // in the freeze
 #endif

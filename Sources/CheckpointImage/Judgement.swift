@@ -85,7 +85,7 @@ package enum Judgement {
         case .anonymous, .file, .stack, .heap, .vdso, .vvar, .arena, .beacon, .object: return nil
         case _ where mapping.object != nil: return nil
         case .sharedAnonymous: why = "shared memory of this kind cannot be restored"
-        case .sharedFile: why = "a writable shared mapping of a file cannot be restored yet"
+        case .sharedFile: why = "what is mapped shared and writable of a file is in each image, and this is too much"
         case .other: why = device(at: mapping.name.string) ?? "memory of this kind cannot be restored"
         }
         let name = mapping.name.isEmpty ? "" : " (\(mapping.name))"
@@ -98,7 +98,9 @@ package enum Judgement {
         switch object.kind {
         case _ where object.flags.contains(.withOthers): why = "other processes have it too, and they are not saved"
         case .anonymous, .memfd, .deleted, .systemV: return nil
-        case .file, .unknown: why = "shared memory of this kind cannot be restored"
+        case .file where object.flags.contains(.exact): return nil
+        case .file: why = "its file cannot be read by its name any more"
+        case .unknown: why = "shared memory of this kind cannot be restored"
         }
         return Finding(class: .unsupported, what: "the shared memory \(object.name)", why: why, remedy: "unmap it before the checkpoint")
     }

@@ -58,6 +58,8 @@ struct FileOpener {
             throw RestartFailure(kind: .changed, what: "\(name) is no regular file any more", remedy: "bring it back, or name its new place with --map-path")
         }
         if flags & OpenFlag.path != 0 || options.files == .keep { return descriptor }
+        // All of it is mapped shared, and brought back as it was.
+        if state.flags.contains(.object), let index = state.detail, shared.isWhole(index, in: image) { return descriptor }
         try check(state, descriptor, status, path, name)
         return descriptor
     }

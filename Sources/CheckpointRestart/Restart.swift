@@ -109,6 +109,7 @@ package enum Restart {
         if let remark = identity.remark, identity.mode == 2, !options.isQuiet {
             StandardError.write("ckpt-restart: \(name): note: \(remark)\n")
         }
+        try memory.bringBackFiles()
         try descriptors.commit(keeping: kept + [tracker?.number ?? -1])
         ckpt_restorer_enter(block.start, block.plan)
     }

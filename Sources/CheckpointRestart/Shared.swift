@@ -9,12 +9,14 @@ struct SharedObjects {
     private(set) var descriptors: [Int32] = []
     /// System V: the segment's id here; else -1.
     private(set) var segments: [Int64] = []
+    let options: RestartOptions
 
     private static let sealWrite: UInt32 = 8
 
     /// Empty ones of the right size.
     init(image: Image, options: RestartOptions, holder: DescriptorHolder) throws(RestartFailure) {
         objects = image.shared
+        self.options = options
         for object in objects {
             descriptors.append(try SharedObjects.make(object, options, holder))
             segments.append(object.kind == .systemV ? try SystemVSegment.make(object, options) : -1)
@@ -22,6 +24,7 @@ struct SharedObjects {
     }
 
     private static func make(_ object: SharedObject, _ options: RestartOptions, _ holder: DescriptorHolder) throws(RestartFailure) -> Int32 {
+        if object.kind == .file { return try SharedFile.open(object, options, holder) }
         let path = options.mappedBytes(object.name), what = "the shared memory \(String(decoding: path, as: UTF8.self))"
         let result: Int64
         switch object.kind {
@@ -49,6 +52,7 @@ struct SharedObjects {
     /// The last thing: mode and seals. Kernel: F_SEAL_WRITE is refused (EBUSY) while there is a mapping that may write.
     func finish(_ index: Int) throws(RestartFailure) {
         let object = objects[index], descriptor = Int64(descriptors[index])
+        if object.kind == .file { return }
         if object.kind == .systemV { SystemVSegment.finish(segments[index], object) }
         guard descriptor >= 0 else { return }
         if object.mode != 0 { _ = ProcessCalls.perform(91, descriptor, Int64(object.mode & 0o7777)) }  // fchmod
@@ -126,9 +130,10 @@ enum UnnamedFile {
 extension ProgramMemory {
     /// Where the content of an object is read to, before it is shown where the program has it.
     func mapContent(_ holder: PlaceHolder, of index: Int) throws(RestartFailure) {
-        let descriptor = shared.descriptors[index]
+        // A file is changed at the very last: until then it is put together beside it.
+        let isFile = shared.objects[index].kind == .file, descriptor = isFile ? -1 : shared.descriptors[index]
         if shared.segments[index] >= 0 { return try attach(holder, shared.segments[index]) }
-        let flags = Memory.shared | (descriptor < 0 ? Memory.anonymous : 0) | (holder.mapping.byteCount > 4 << 30 ? Memory.noReserve : 0)
+        let flags = (isFile ? Memory.isPrivate : Memory.shared) | (descriptor < 0 ? Memory.anonymous : 0) | (holder.mapping.byteCount > 4 << 30 ? Memory.noReserve : 0)
         do throws(Errno) {
             try Kernel.map(
                 at: holder.staged.start, byteCount: holder.staged.byteCount, protection: Memory.read | Memory.write, flags: flags, descriptor: descriptor)
@@ -146,8 +151,8 @@ extension ProgramMemory {
     func showObjects() throws(RestartFailure) {
         for content in holders {
             guard case .content(let index) = content.source else { continue }
-            let isAnonymous = shared.descriptors[index] < 0, isReadOnly = shared.isReadOnly(index)
-            if !isAnonymous { try unmap(content) }
+            let isAnonymous = shared.descriptors[index] < 0, isReadOnly = shared.isReadOnly(index), isFile = shared.objects[index].kind == .file
+            if !isAnonymous && !isFile { try unmap(content) }
             if isReadOnly { try shared.finish(index) }
             for holder in holders where holder.source == .object(index) {
                 do throws(Errno) {
@@ -156,6 +161,17 @@ extension ProgramMemory {
             }
             if isAnonymous { try unmap(content) }
             if !isReadOnly { try shared.finish(index) }
+        }
+    }
+
+    /// The last thing before the point of no return: what is mapped of files is as it was at the checkpoint.
+    func bringBackFiles() throws(RestartFailure) {
+        for content in holders {
+            guard case .content(let index) = content.source, shared.objects[index].kind == .file else { continue }
+            try shared.bringBack(index, from: content.staged.start, ranges: holders.filter { $0.source == .object(index) }.map {
+                $0.mapping.fileOffset..<$0.mapping.fileOffset + $0.mapping.byteCount
+            })
+            try unmap(content)
         }
     }
 
