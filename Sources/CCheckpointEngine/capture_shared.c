@@ -73,31 +73,56 @@ static uint64_t own_device(const struct ckpt_checkpoint *c) {
     return 0;
 }
 
+// A shared mapping without write access, of a file that the program can write through another mapping or a descriptor.
+static int is_written_elsewhere(struct ckpt_checkpoint *c, const struct ckpt_mapping *m) {
+    const struct ckpt_object *o = find(c, m->device, m->inode, 0);
+    if (o && o->seen == c->objects.look) return 1;
+    for (uint32_t i = 0; i < c->descriptor_count; i++) {
+        const struct ckpt_descriptor *d = &c->descriptors[i];
+        if (d->kind == CKPT_DESCRIPTOR_FILE && d->inherited < 0 && d->status_flags & 3 && d->inode == m->inode && d->device == m->device) return 1;
+    }
+    return 0;
+}
+
+static int see_mapping(struct ckpt_checkpoint *c, struct ckpt_mapping *m, uint32_t kind) {
+    struct ckpt_objects *objects = &c->objects;
+    uint64_t end = m->file_offset + (m->end - m->start);
+    if (kind == CKPT_SHARED_FILE && m->end - m->start > FILE_BYTES_MAX) return 0;
+    struct ckpt_object *o = end <= SIZE_MAX_ ? see(c, kind, m->device, m->inode, m->name) : NULL;
+    if (!o) return 0;
+    struct ckpt_piece *piece = ckpt_extend(&c->tables, sizeof *piece);
+    if (!piece) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
+    *piece = (struct ckpt_piece){m->file_offset, end, m->start, (uint32_t)(o - objects->all), (uint8_t)(m->protection & 1), 0};
+    objects->piece_count++;
+    o->mapped_count++;
+    if (end > o->shared.byte_count) o->shared.byte_count = end;
+    m->object = 1 + piece->object;
+    return 0;
+}
+
 static int see_mappings(struct ckpt_checkpoint *c) {
     struct ckpt_objects *objects = &c->objects;
     uint64_t device = own_device(c);
+    int error = 0;
     objects->pieces = ckpt_take(&c->tables, 0);
     objects->piece_count = 0;
-    for (uint32_t i = 0; i < c->mapping_count; i++) {
+    for (uint32_t i = 0; error == 0 && i < c->mapping_count; i++) {
         struct ckpt_mapping *m = &c->mappings[i];
         uint32_t kind = kind_of(c, m);
-        uint64_t end = m->file_offset + (m->end - m->start);
         if (kind && kind != CKPT_SHARED_DELETED && kind != CKPT_SHARED_FILE && device && m->device != device) {
             m->kind = CKPT_MAPPING_OTHER;
             c->unsupported_count++;
             continue;
         }
-        if (kind == CKPT_SHARED_FILE && m->end - m->start > FILE_BYTES_MAX) continue;
-        struct ckpt_object *o = kind && end <= SIZE_MAX_ ? see(c, kind, m->device, m->inode, m->name) : NULL;
-        if (!o) continue;
-        struct ckpt_piece *piece = ckpt_extend(&c->tables, sizeof *piece);
-        if (!piece) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
-        *piece = (struct ckpt_piece){m->file_offset, end, m->start, (uint32_t)(o - objects->all), (uint8_t)(m->protection & 1), 0};
-        objects->piece_count++;
-        o->mapped_count++;
-        if (end > o->shared.byte_count) o->shared.byte_count = end;
-        m->object = 1 + piece->object;
+        if (kind) error = see_mapping(c, m, kind);
     }
+    for (uint32_t i = 0; error == 0 && i < c->mapping_count; i++) {
+        struct ckpt_mapping *m = &c->mappings[i];
+        if (m->kind != CKPT_MAPPING_FILE || !(m->flags & CKPT_MAPPING_SHARED) || !is_written_elsewhere(c, m)) continue;
+        error = see_mapping(c, m, CKPT_SHARED_FILE);
+        if (m->object) m->kind = CKPT_MAPPING_SHARED_FILE;
+    }
+    if (error < 0) return error;
     sort(objects->pieces, objects->piece_count);
     return 0;
 }

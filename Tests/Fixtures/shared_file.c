@@ -14,6 +14,11 @@ int main(void) {
     need(mapped != MAP_FAILED && again != MAP_FAILED && lseek(file, 99, SEEK_SET) == 99);
     fill(mapped, BYTES - 8192, 1);
 
+    int written = open("written", O_CREAT | O_RDWR | O_TRUNC, 0600); // through the descriptor alone
+    need(written >= 0 && ftruncate(written, BYTES) == 0);
+    char *seen = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, written, 0);
+    need(seen != MAP_FAILED && pwrite(written, "here", 4, 5000) == 4);
+
     int part = open("part", O_CREAT | O_RDWR | O_TRUNC, 0600);
     fill(whole, BYTES, 2);
     need(part >= 0 && write(part, whole, BYTES) == BYTES);
@@ -47,6 +52,7 @@ int main(void) {
     mapped[4096] = 'x';
     char found[8] = "";
     fact_that(again[0] == 'x' && pread(file, found, 1, 4096) == 1 && found[0] == 'x' && lseek(file, 0, SEEK_CUR) == 99);
+    fact_that(memcmp(seen + 5000, "here", 4) == 0 && pwrite(written, "there", 5, 6000) == 5 && memcmp(seen + 6000, "there", 5) == 0);
     struct stat status;
     fact_that(fstat(file, &status) == 0 && status.st_nlink == 1 && status.st_size == BYTES);
     part = open("part", O_RDONLY);
