@@ -19,7 +19,7 @@ C_BENCHMARKS := $(patsubst Benchmarks/Programs/%.c,.build/benchmarks/%,$(wildcar
 
 ROUNDS ?= 10000
 
-.PHONY: build programs-and-tests stage fixtures c-examples c-benchmarks demo test check soak tracker-test faults bench docs install uninstall clean help setup-build setup-demo setup-test setup-bench
+.PHONY: build programs-and-tests stage fixtures c-examples c-benchmarks demo test check soak matrix tracker-test faults bench docs install uninstall clean help setup-build setup-demo setup-test setup-bench
 
 build: setup-build ## Build the library, the programs and the examples (release)
 	$(SWIFT_BUILD)
@@ -38,6 +38,9 @@ check: setup-test programs-and-tests ## The conventions, checked on the tree its
 
 soak: setup-test programs-and-tests fixtures ## The end-to-end table 50 times and 200 random rounds over the examples (hours)
 	Scripts/soak
+
+matrix: setup-test programs-and-tests fixtures ## Every fixture in every flavour, and Documentation/fidelity.md from the results (40 minutes)
+	Scripts/matrix
 
 tracker-test: setup-build ## Random operations on memory; each image against the truth (ROUNDS=10000, a few minutes)
 	Tests/Engine/build .build/engine

@@ -26,7 +26,7 @@ extern "C" {
     X(CKPT_EFREEZE, -6, "a thread could not be parked") \
     X(CKPT_EIO, -7, "the image could not be written") \
     X(CKPT_ESYSTEM, -8, "a system call failed") \
-    X(CKPT_EUNSUPPORTED, -9, "this kernel or processor lacks what is needed") \
+    X(CKPT_EUNSUPPORTED, -9, "this kernel, this processor or what runs the program (valgrind) lacks what is needed") \
     X(CKPT_EDISABLED, -10, "checkpoints are switched off by CKPT_DISABLE") \
     X(CKPT_EFULL, -11, "too many ranges of memory are excluded")
 

@@ -5,7 +5,7 @@ import Foundation
 
 @main struct Bench {
     private static var measurements: [any Measurement.Type] {
-        [Limits.self, Idle.self, Tracking.self, Pause.self, Throughput.self, Increment.self, Computations.self, Restart.self]
+        [Limits.self, Idle.self, Tracking.self, Pause.self, Throughput.self, Increment.self, Computations.self, Restart.self, Blocked.self]
     }
 
     static func main() {

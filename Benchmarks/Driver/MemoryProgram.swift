@@ -3,7 +3,7 @@ import Foundation
 
 /// The program `memory`, while it runs.
 final class MemoryProgram {
-    enum Mode: String { case still, sparse, tenth, all }
+    enum Mode: String { case still, compute, sparse, tenth, all }
     /// What it did between two lines.
     struct Step { var start, end, work: Double }
 
@@ -24,7 +24,7 @@ final class MemoryProgram {
     func kill() { program.kill() }
     func save() throws -> SaveReport { try SaveReport.save(program.pid, in: place) }
 
-    /// `still` only: writes a hundredth of the pages; returns their bytes.
+    /// `still` and `compute`: writes a hundredth of the pages; returns their bytes.
     func dirty() throws -> Double {
         Foundation.kill(program.pid, SIGUSR2)
         let words = program.line()?.split(separator: " ") ?? []

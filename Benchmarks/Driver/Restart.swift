@@ -46,7 +46,7 @@ enum Restart: Measurement {
             let checksum = try String(contentsOfFile: path[1] + ".checksum", encoding: .utf8)
             return (path[2], checksum)
         }
-        let program = try MemoryProgram(place: place, mebibytes: effort.large, mode: .still, environment: ["CKPT_IMAGE": path[index]])
+        let program = try MemoryProgram(place: place, mebibytes: effort.large, mode: .compute, environment: ["CKPT_IMAGE": path[index]])
         defer { program.kill() }
         _ = try program.save()
         if index == 1 {

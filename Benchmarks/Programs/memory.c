@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// memory MIB still|sparse|tenth|all: so much anonymous memory, every page different, and how it is written:
+// memory MIB still|compute|sparse|tenth|all: so much anonymous memory, every page different, and how it is written:
 //   still   not at all; SIGUSR2: a hundredth of the pages, evenly spread, once; then it prints "dirtied PAGES CHECKSUM"
+//   compute the same, but it computes instead of resting: what it does first after a restart is no system call
 //   sparse  a hundredth of the pages in each second, evenly spread, another one each time
 //   tenth   a tenth of the pages every 100 ms: every tenth page, always the same
 //   all     as fast as one core can, page after page
 // Between its writes a program that writes computes; every 20 ms it prints "TIME WORK": CLOCK_MONOTONIC in nanoseconds and the rounds of
-// work since the last line (all: the pages), so that a driver sees what a checkpoint takes away. `still` rests, and prints nothing.
+// work since the last line (all: the pages), so that a driver sees what a checkpoint takes away.
+// `still` rests, `compute` does not, and both print nothing.
 //
 // After a restart with --env START=NANOSECONDS it prints how long ago that was. With --env WATCH=1 it then waits until as much
 // memory is anonymous as it has, prints how long ago START was then, and a checksum of its memory. Then it ends.
@@ -70,11 +72,11 @@ static uint64_t compute(uint64_t state) {
 }
 
 int main(int count, char **arguments) {
-    static const char *const modes[] = {"still", "sparse", "tenth", "all"};
+    static const char *const modes[] = {"still", "compute", "sparse", "tenth", "all"};
     size_t mode = 0;
     if (count != 3 || atol(arguments[1]) < 1) return 64;
-    while (mode < 4 && strcmp(arguments[2], modes[mode]) != 0) mode++;
-    if (mode == 4) return 64;
+    while (mode < 5 && strcmp(arguments[2], modes[mode]) != 0) mode++;
+    if (mode == 5) return 64;
     // It ends with the driver.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pages = (size_t)atol(arguments[1]) * 256;
@@ -89,7 +91,7 @@ int main(int count, char **arguments) {
     sigaction(SIGUSR2, &action, NULL);
     int error = ckpt_enable(NULL);
     if (error != 0) return fprintf(stderr, "memory: %s\n", ckpt_strerror(error)), 1;
-    printf("ready %016llx\n", (unsigned long long)(mode == 0 ? checksum() : 0));
+    printf("ready %016llx\n", (unsigned long long)(mode < 2 ? checksum() : 0));
     fflush(stdout);
     // A stride that is prime to the number of pages: each page has its turn before one has its second.
     size_t stride = 101, place = 0;
@@ -98,15 +100,15 @@ int main(int count, char **arguments) {
     for (const uint64_t begin = told;;) {
         uint64_t time = now();
         const char *start = ckpt_restart_environment("START");
-        if (start != NULL) restarted(time, start);
-        if (mode == 0) {
+        if (start != NULL) restarted(now(), start); // `time` may be older than the checkpoint
+        if (mode < 2) {
             if (asked) {
                 asked = 0;
                 for (size_t i = 0; i < pages / 100; i++, place = (place + stride) % pages) memory[place * 512]++;
                 printf("dirtied %zu %016llx\n", pages / 100, (unsigned long long)checksum());
                 fflush(stdout);
             }
-            rest();
+            if (mode == 0) rest(); else state = compute(state);
             continue;
         }
         if (time - told >= 20000000u) {
@@ -115,14 +117,14 @@ int main(int count, char **arguments) {
             told = time, work = 0;
         }
         switch (mode) {
-        case 1: {
+        case 2: {
             uint64_t due = (uint64_t)((double)(time - begin) * 1e-11 * (double)pages);
             // What was missed in a stop is not made up for at once.
             if (due > written + pages / 1000 + 1) written = due - pages / 1000 - 1;
             for (; written < due; written++, place = (place + stride) % pages) memory[place * 512]++;
             break;
         }
-        case 2:
+        case 3:
             if (time >= next) {
                 next = time + 100000000u;
                 for (size_t page = 0; page < pages; page += 10) memory[page * 512]++;

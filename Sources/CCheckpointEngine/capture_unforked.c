@@ -129,14 +129,14 @@ static uint32_t advice_of(const char *flags) {
 int ckpt_read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t, uint32_t), struct ckpt_checkpoint *c) {
     long file = ckpt_open("/proc/self/smaps", 02000000, 0);
     if (file < 0) return (int)file;
-    char *line = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), *buffer = line + 65536;
+    char line[512], buffer[16384]; // of a longer line the beginning is enough; the stack may be a helper's
     uint64_t start = 0, end = 0, swapped = 0;
     size_t used = 0;
     long got;
-    while ((got = ckpt_read((int)file, buffer, 65536)) > 0)
+    while ((got = ckpt_read((int)file, buffer, sizeof buffer)) > 0)
         for (long i = 0; i < got; i++) {
             if (buffer[i] != '\n') {
-                if (used < 65535) line[used++] = buffer[i];
+                if (used < sizeof line - 1) line[used++] = buffer[i];
                 continue;
             }
             line[used] = 0;
@@ -200,7 +200,7 @@ int ckpt_remember_unforked(struct ckpt_checkpoint *c, const struct ckpt_unforked
 }
 
 // While the program runs: what its mappings are advised. An increment reads it anew only when the mappings have changed.
-int ckpt_note_advice(struct ckpt_checkpoint *c) {
+int ckpt_note_advice(struct ckpt_checkpoint *c, int beside) {
     uint64_t layout = 14695981039346656037ull; // FNV-1a
     for (uint32_t i = 0; i < c->mapping_count; i++) {
         const uint64_t words[3] = {c->mappings[i].start, c->mappings[i].end, c->mappings[i].protection};
@@ -208,7 +208,9 @@ int ckpt_note_advice(struct ckpt_checkpoint *c) {
     }
     if (c->increment && layout == ckpt_state.advised_layout) return 0;
     ckpt_state.advised_layout = layout;
-    return forget_and_read(c);
+    if (!beside) return forget_and_read(c);
+    ckpt_output_beside(c, forget_and_read);
+    return 0;
 }
 
 void ckpt_apply_advice(struct ckpt_checkpoint *c) {

@@ -148,6 +148,7 @@ struct ckpt_checkpoint {
     int32_t stuck_tid; uint8_t stuck_name[16];
     uint32_t attempts;
     uint64_t file_end;              // of what is written so far
+    uint64_t durable_at_ns;         // monotonic time; 0: not yet
     int tracked;                    // 1: the tracker works, clean is proven
     int increment;                  // 1: clean pages are the parent's
     uint32_t last_taken;            // whether the tracker has taken the write access from the mapping that was captured last
@@ -251,7 +252,7 @@ void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, s
 // capture_unforked.c
 int ckpt_capture_unforked(struct ckpt_checkpoint *c);
 int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
-int ckpt_note_advice(struct ckpt_checkpoint *c);
+int ckpt_note_advice(struct ckpt_checkpoint *c, int beside); // beside the writes: by ckpt_output_beside
 #define CKPT_ADVICE_SWAPPED 0x80000000u // told beside the CKPT_MAPPING_… flags: some of the mapping is swapped out
 int ckpt_read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t, uint32_t), struct ckpt_checkpoint *c);
 void ckpt_apply_advice(struct ckpt_checkpoint *c);
@@ -342,6 +343,9 @@ uint8_t *ckpt_output_page(struct ckpt_checkpoint *c, uint64_t offset, int *error
 void ckpt_output_keep(struct ckpt_checkpoint *c);
 int ckpt_output_flush(struct ckpt_checkpoint *c); // everything queued is written, or the first error
 void ckpt_output_end(struct ckpt_checkpoint *c);   // the helpers end, whatever is queued
+// A job for a helper, one at a time; its result.
+void ckpt_output_beside(struct ckpt_checkpoint *c, int (*job)(struct ckpt_checkpoint *));
+int ckpt_output_await_job(struct ckpt_checkpoint *c);
 int ckpt_output_finish(struct ckpt_checkpoint *c); // the same, and the helpers end
 // Writes at once, without the queue.
 int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byte_count, uint64_t offset); // byte_count: whole pages

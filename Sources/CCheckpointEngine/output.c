@@ -75,10 +75,13 @@ int ckpt_output_write(struct ckpt_checkpoint *c, const void *bytes, uint64_t byt
     return 0;
 }
 
+enum job_state { JOB_NONE = 0, JOB_WANTED = 1, JOB_TAKEN = 2, JOB_DONE = 3 };
 enum buffer_state { BUFFER_FREE = 0, BUFFER_FULL = 1, BUFFER_TAKEN = 2 };
 struct buffer { uint32_t state; uint32_t pad; uint64_t byte_count, offset; };
 #define HELPERS 2
 #define HELPER_STACK_BYTES 0x10000ull
+#define FIRST_STEP (8ull << 20)
+#define LAST_STEP (256ull << 20)
 struct output {
     struct ckpt_checkpoint *checkpoint;
     uint32_t event;                 // futex: some buffer changed its state
@@ -89,6 +92,11 @@ struct output {
     uint32_t helpers[HELPERS];      // ids, cleared by the kernel when a helper ends
     int32_t ids[HELPERS];           // the same, to collect them by
     uint32_t filling;               // index of the buffer that is being filled
+    uint64_t end, hole_byte_count;  // of what was given to the helpers, and in it
+    uint64_t allocated;             // end of what the file system was asked for
+    uint32_t job_state;
+    int32_t job_error;
+    int (*job)(struct ckpt_checkpoint *);
     struct buffer buffers[CKPT_BUFFER_COUNT];
 };
 
@@ -108,6 +116,12 @@ static void write_buffer(struct output *output, uint32_t index) {
     announce(output);
 }
 
+static void do_job(struct output *output) {
+    output->job_error = output->job(output->checkpoint);
+    ckpt_store(&output->job_state, JOB_DONE);
+    announce(output);
+}
+
 static void helper(void) {
     struct output *output = the_output();
     ckpt_call(__NR_prctl, 1 /* PR_SET_PDEATHSIG */, 9);
@@ -115,7 +129,8 @@ static void helper(void) {
     uint32_t in_order = output->checkpoint->sink >= 0, next = 0;
     for (;;) {
         uint32_t seen = ckpt_load(&output->event);
-        int worked = 0;
+        int worked = ckpt_swap_if(&output->job_state, JOB_WANTED, JOB_TAKEN);
+        if (worked) do_job(output);
         for (uint32_t i = 0; i < CKPT_BUFFER_COUNT; i++) {
             uint32_t index = in_order ? next % CKPT_BUFFER_COUNT : i;
             if (!ckpt_swap_if(&output->buffers[index].state, BUFFER_FULL, BUFFER_TAKEN)) continue;
@@ -154,23 +169,65 @@ void ckpt_output_begin(struct ckpt_checkpoint *c) {
     }
 }
 
-// Waits until a buffer is free. A helper that was killed is an error: its buffer will never be.
+// Waits until something changed since `seen`. A helper that was killed is an error: what it had taken will never be done.
+static int wait_for_helpers(struct output *output, uint32_t seen) {
+    for (uint32_t i = 0; i < output->helper_count; i++) if (ckpt_load(&output->helpers[i]) == 0) return -CKPT_ECANCELED;
+    ckpt_futex_wait(&output->event, seen, 100000000);
+    return 0;
+}
+
+// Waits until a buffer is free.
 static int wait_for(struct output *output, uint32_t index) {
     for (;;) {
         uint32_t seen = ckpt_load(&output->event);
         if (ckpt_load(&output->buffers[index].state) == BUFFER_FREE) return output->error;
-        if (output->helper_count == 0) {
-            write_buffer(output, index);
-            continue;
-        }
-        for (uint32_t i = 0; i < output->helper_count; i++) if (ckpt_load(&output->helpers[i]) == 0) return -CKPT_ECANCELED;
-        ckpt_futex_wait(&output->event, seen, 100000000);
+        if (output->helper_count == 0) write_buffer(output, index);
+        else if (wait_for_helpers(output, seen) < 0) return -CKPT_ECANCELED;
     }
+}
+
+void ckpt_output_beside(struct ckpt_checkpoint *c, int (*job)(struct ckpt_checkpoint *)) {
+    struct output *output = the_output();
+    (void)c;
+    output->job = job;
+    if (output->helper_count == 0) return do_job(output);
+    ckpt_store(&output->job_state, JOB_WANTED);
+    announce(output);
+}
+
+int ckpt_output_await_job(struct ckpt_checkpoint *c) {
+    struct output *output = the_output();
+    (void)c;
+    while (ckpt_load(&output->job_state) != JOB_NONE) {
+        uint32_t seen = ckpt_load(&output->event);
+        if (ckpt_swap_if(&output->job_state, JOB_DONE, JOB_NONE)) return output->job_error;
+        if (wait_for_helpers(output, seen) < 0) return -CKPT_ECANCELED;
+    }
+    return 0;
+}
+
+// Space is asked for ahead of the writes, in steps that double.
+// Kernel: a direct write that makes its file longer has ext4's inode lock for itself, so the helpers wait for each other; into
+// space that is there they share it (ext4_dio_write_checks, fs/ext4/file.c, since 5.8; xfs likewise).
+// Order: never what the program or others might need for themselves: a quarter of what is free at most; and a file with many
+// holes keeps them. That there is none is no failure: each write asks again.
+static void allocate(struct output *output, const struct buffer *buffer) {
+    struct ckpt_checkpoint *c = output->checkpoint;
+    uint64_t end = buffer->offset + buffer->byte_count;
+    if (buffer->offset > output->end) output->hole_byte_count += buffer->offset - output->end;
+    if (end > output->end) output->end = end;
+    if (!c->direct || c->sink >= 0 || end <= output->allocated || output->hole_byte_count > output->end / 16) return;
+    uint64_t step = end < FIRST_STEP ? FIRST_STEP : end < LAST_STEP ? end : LAST_STEP;
+    struct { uint64_t type, block_byte_count, blocks, vacant, available, rest[10]; } space; // struct statfs
+    if (ckpt_call(__NR_fstatfs, c->output, &space) < 0 || space.available * space.block_byte_count / 4 < step) return;
+    ckpt_call(__NR_fallocate, c->output, 0, buffer->offset, step);
+    output->allocated = buffer->offset + step;
 }
 
 static int submit(struct output *output) {
     struct buffer *buffer = &output->buffers[output->filling];
     if (buffer->byte_count == 0) return 0;
+    allocate(output, buffer);
     ckpt_store(&buffer->state, BUFFER_FULL);
     announce(output);
     output->filling = (output->filling + 1) % CKPT_BUFFER_COUNT;
@@ -234,5 +291,11 @@ void ckpt_output_end(struct ckpt_checkpoint *c) {
 int ckpt_output_finish(struct ckpt_checkpoint *c) {
     int error = ckpt_output_flush(c);
     ckpt_output_end(c);
+    // What was asked for and not needed. The notes come last, so this is the length of the image.
+    while (error == 0 && c->sink < 0) {
+        error = (int)ckpt_call(__NR_ftruncate, c->output, the_output()->end);
+        if (error != -CKPT_EINTR) break;
+        error = 0;
+    }
     return error;
 }

@@ -111,19 +111,16 @@ static int64_t copy_round(struct ckpt_checkpoint *c, int first) {
     ckpt_memcpy(doubts, c->doubts, sizeof doubts);
     c->doubt_count = 0;
     int64_t copied = ckpt_capture_mappings(c);
-    if (copied >= 0 && first && ckpt_guard_is_open()) copied = ckpt_note_advice(c); // what is advised is not suitable
+    // With mprotect, what is advised is not suitable; userfaultfd does not need it before the freeze.
+    if (copied >= 0 && first) copied = ckpt_note_advice(c, !ckpt_guard_is_open());
     for (uint32_t i = 0; copied >= 0 && i < c->mapping_count; i++) {
         if (ckpt_call(__NR_getppid) != c->pid) { copied = -CKPT_ESRCH; break; }
         int64_t got = copy_mapping(c, &c->mappings[i], first, overlaps(doubts, doubt_count, &c->mappings[i]));
         copied = got < 0 ? got : copied + got;
     }
-    // Order: behind the copies, so that helpers write meanwhile; userfaultfd does not need it before the freeze.
-    if (copied >= 0 && first && !ckpt_guard_is_open()) {
-        int error = ckpt_note_advice(c);
-        if (error < 0) copied = error;
-    }
+    int error = first ? ckpt_output_await_job(c) : 0;
     release(c, &before);
-    return copied;
+    return copied >= 0 && error < 0 ? error : copied;
 }
 
 // What the freeze will need is there before it: a page of the arena that is touched for the first time costs a fault.
@@ -140,7 +137,7 @@ static void warm(struct ckpt_checkpoint *c) {
 int ckpt_note_advice_alone(struct ckpt_checkpoint *c) {
     struct mark start = mark(c);
     int error = ckpt_capture_mappings(c);
-    if (error == 0) error = ckpt_note_advice(c);
+    if (error == 0) error = ckpt_note_advice(c, 0);
     release(c, &start);
     return error;
 }

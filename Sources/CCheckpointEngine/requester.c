@@ -71,7 +71,7 @@ void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *req
     r->unsupported_count = c->unsupported_count;
     r->path_differs = ckpt_state.diverted && !c->named;
     ckpt_memcpy(r->path, c->image_path, CKPT_PATH_BYTES);
-    r->durable_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC) - control->began_ns;
+    r->durable_ns = (c->durable_at_ns ? c->durable_at_ns : ckpt_clock(CKPT_CLOCK_MONOTONIC)) - control->began_ns;
     r->realtime_ns = ckpt_clock(CKPT_CLOCK_REALTIME);
     ckpt_memcpy(&live->reports[live->report_count % CKPT_REPORT_RING], r, sizeof *r);
     ckpt_add(&live->report_count, 1);

@@ -138,6 +138,7 @@ package enum Judgement {
         if path.hasPrefix("/dev/nvidia") || path.hasPrefix("/dev/dri") || path.hasPrefix("/dev/kfd") { return "a GPU context is not saved" }
         if path.hasPrefix("/dev/infiniband") { return "an RDMA context is not saved" }
         if path.names("io_uring") { return "an io_uring cannot be restored yet" }
+        if path.names("[aio]") { return "a context of asynchronous I/O (io_setup) cannot be restored yet" }
         if path.names("perf_event") { return "a performance counter cannot be restored" }
         if path.names("userfaultfd") { return "a userfaultfd cannot be restored" }
         if path.hasPrefix("/secretmem") { return "secret memory (memfd_secret) is in no image: nobody but the program may read it" }

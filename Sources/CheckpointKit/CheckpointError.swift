@@ -23,7 +23,7 @@ public enum CheckpointError: Error, Sendable, Equatable {
     case imageNotWritten(path: String, step: String, errno: Int32)
     /// The kernel refused something else.
     case systemFailure(step: String, errno: Int32)
-    /// This kernel or processor lacks what is needed.
+    /// This kernel, this processor or what runs the program (valgrind) lacks what is needed.
     case unsupported(String)
     /// Memory that cannot be excluded or included, and why.
     case invalidExclusion(reason: String)

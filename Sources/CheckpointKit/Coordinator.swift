@@ -41,6 +41,7 @@ package final class Coordinator: Sendable {
         guard !CurrentThread.isInHook else { throw .insideHook }
         // A `disable()` elsewhere may wait, with the lock, for a checkpoint that waits for this section to end.
         guard !isDeferring else { throw .insideDeferring }
+        guard !ProcessFacts.isUnderValgrind else { throw .unsupported("valgrind runs this program by a processor of its own, of which the kernel knows nothing") }
         try arming.withLock { (_: inout ()) throws(CheckpointError) in
             guard let settings = try Settings.resolve(configuration, in: surroundings()) else {
                 disarm()

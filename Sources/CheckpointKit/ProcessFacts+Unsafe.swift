@@ -76,6 +76,7 @@ package enum ProcessFacts {
 
     /// Gives free heap back to the kernel.
     package static func trimHeap() { ckpt_trim_heap() }
+    package static var isUnderValgrind: Bool { ckpt_is_under_valgrind() }
 
     /// True for a file that this user may execute.
     package static func isExecutable(_ path: [UInt8]) -> Bool {

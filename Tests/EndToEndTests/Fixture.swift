@@ -36,7 +36,7 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
         Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
         Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"),
-        Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
+        Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("aio"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
         Fixture("device", needsDevices: true),
         Fixture("streams", "inherited", standardInput: "what the driver says"), Fixture("streams", "own", factsFile: "facts"),
         Fixture("streams", "closed", factsFile: "facts"),
@@ -73,6 +73,8 @@ struct Row: Sendable, Hashable, CustomStringConvertible {
     var fixture: Fixture
     var flavour: Flavour
     var description: String { "\(fixture): \(flavour)" }
+    /// For Scripts/tables.
+    var fields: String { [fixture.description, flavour.user.rawValue, flavour.identity.rawValue, flavour.tracker.rawValue, "\(flavour.restarts)", flavour.load.rawValue, flavour.trigger.rawValue].joined(separator: "\t") }
 
     /// Every fixture in every flavour.
     static var matrix: [Row] {

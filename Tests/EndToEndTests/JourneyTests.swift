@@ -10,6 +10,7 @@ import Testing
         let reference = try Reference.of(fixture, as: flavour.user)
         let run = try Run(fixture, as: flavour.user)
         run.environment["CKPT_TRACKER"] = flavour.tracker.rawValue
+        print("row: \(row.fields)\tbegan")
         let options = (flavour.identity == .auto ? [] : ["--identity", flavour.identity.rawValue]) + (flavour.load == .eager ? [] : ["--load", "lazy"])
         try run.explain {
             try run.start()
@@ -23,6 +24,7 @@ import Testing
                         let line = run.errors
                         #expect(line.hasPrefix("ckpt-restart: \(run.image): unsupported: ") && line.filter { $0 == "\n" }.count == 1, "\(run.story)")
                         print("refused with new ids, as it may be: \(row)")
+                        print("row: \(row.fields)\trefused")
                         run.finish()
                         return
                     }
@@ -35,7 +37,10 @@ import Testing
             if fixture.printsItsIds && flavour.identity == .new { (facts, expected) = (withoutIds(facts), withoutIds(expected)) }
             #expect(facts == expected, "\(run.story)")
             #expect(ending == reference.ending, "\(run.story)")
-            if facts == expected && ending == reference.ending { run.finish() }
+            if facts == expected && ending == reference.ending {
+                print("row: \(row.fields)\tsame")
+                run.finish()
+            }
         }
     }
 

@@ -35,6 +35,17 @@ import Testing
         ], "\(lines)")
     }
 
+    @Test func `under valgrind checkpoints are refused in one line, and the program is left alone`() throws {
+        let run = try Run(Fixture("heap"), as: .nobody)
+        try run.explain {
+            try run.start("valgrind", ["-q", Workshop.shared.program("heap")])
+            let ending = try run.child?.wait()
+            let refusal = "ckpt_enable: this kernel, this processor or what runs the program (valgrind) lacks what is needed\n"
+            #expect(ending == .exited(97) && run.output == refusal, "\(run.story)")
+            run.finish()
+        }
+    }
+
     @Test func `a failure reaches now and events`() throws {
         let text = try output("failing")
         let lines = text.split(separator: "\n").map(String.init)

@@ -71,6 +71,9 @@ uint32_t ckpt_rseq(uint64_t *offset);
 // Build id of the executable (PT_NOTE, NT_GNU_BUILD_ID): the byte count, 0 when it has none.
 uint32_t ckpt_executable_build_id(uint8_t build_id[20]);
 
+// True under valgrind, which runs the program by a processor of its own.
+_Bool ckpt_is_under_valgrind(void);
+
 // True when the range holds a part of a stack in use, as far as that can be known: the caller's, the first thread's, and what is
 // around the stack pointer of every other thread that waits in the kernel. Reads /proc.
 _Bool ckpt_is_stack(const void *start, size_t byte_count);
