@@ -114,6 +114,9 @@ static int see_mappings(struct ckpt_checkpoint *c) {
             c->unsupported_count++;
             continue;
         }
+#ifdef CKPT_TEST_HOOKS
+        if (m->start < ckpt_test_shared.start || m->end > ckpt_test_shared.end) continue;
+#endif
         if (kind) error = see_mapping(c, m, kind);
     }
     for (uint32_t i = 0; error == 0 && i < c->mapping_count; i++) {

@@ -65,6 +65,7 @@ void ckpt_reap_scribe(void);
 void ckpt_scribe(void);
 #ifdef CKPT_TEST_HOOKS
 extern void (*ckpt_test_frozen)(void); // called in the freeze, behind the last copy (Tests/Engine)
+extern struct ckpt_unforked ckpt_test_shared; // shared memory outside of this range is the test's own, and left out
 extern struct ckpt_unforked ckpt_test_swapped; // a range of whole mappings that is as if swapped out, on a kernel with the defect (final.c)
 #endif
 

@@ -7,7 +7,7 @@
 #ifdef CKPT_TEST_HOOKS
 void (*ckpt_test_frozen)(void);
 uint32_t ckpt_test_hot_pages = 32768;
-struct ckpt_unforked ckpt_test_swapped;
+struct ckpt_unforked ckpt_test_swapped, ckpt_test_shared;
 #endif
 
 // `path`: what a requester named, or empty.
