@@ -223,6 +223,7 @@ int ckpt_find_objects(struct ckpt_checkpoint *c) {
     if (error < 0) return error;
     int32_t *numbers = (int32_t *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (4 << 20));
     char *link = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (1 << 20)), path[64];
+    // Of a leader that has ended they cannot be listed, and the others are not known yet: the freeze finds them.
     long count = ckpt_list_descriptors(c, numbers);
     for (long i = 0; i < count; i++) {
         struct ckpt_stat stat;
@@ -236,7 +237,7 @@ int ckpt_find_objects(struct ckpt_checkpoint *c) {
         if (!o && is_memfd && stat.byte_count <= (int64_t)SIZE_MAX_) o = see(c, CKPT_SHARED_MEMFD, stat.device, stat.inode, 0);
         if (o) see_descriptor(c, o, numbers[i], &stat);
     }
-    return count < 0 ? (int)count : place(c);
+    return place(c);
 }
 
 // The mapping of a file that a descriptor has too: by the name where maps shows another device than stat (btrfs, overlayfs).
