@@ -103,6 +103,11 @@ int ckpt_cancel_hook(int64_t registration);
 // Of --env at the last restart: the value, or NULL. The program's own environ is memory and stays as it was.
 const char *ckpt_restart_environment(const char *name);
 
+// In a restarted process: how often its image has been restarted in this place, this time included, and how many processes that
+// were restarted from it here before still run; as the record beside the image tells. -1: not known, or never restarted.
+int ckpt_restart_count_here(void);
+int ckpt_restart_siblings(void);
+
 // Calls `finding` once for each thing in this process that could not be restored; returns how many there were.
 typedef void (*ckpt_finding)(void *context, const char *what, const char *why, const char *remedy);
 int ckpt_preflight(ckpt_finding finding, void *context);

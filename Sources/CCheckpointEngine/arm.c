@@ -89,6 +89,7 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
     int error = signal_is_free(plan->signal);
     if (error == 0 && plan->exit_signal) error = plan->exit_signal == plan->signal ? -CKPT_EINVAL_ERRNO : signal_is_free(plan->exit_signal);
     if (error < 0) return error;
+    if ((error = ckpt_try_filters()) < 0) return error;
     int disarmed = state->disarmed && state->pid == (int32_t)ckpt_getpid();
     if (ckpt_arena && !disarmed && ckpt_make_ready() < 0) {
         // A forked child that enables checkpoints for itself: nothing of its parent's arena is its own.
@@ -114,6 +115,10 @@ int ckpt_engine_arm(const struct ckpt_plan *plan) {
     ckpt_memcpy(&state->plan, plan, sizeof *plan);
     if (first) {
         state->live.version = 1;
+        if (state->live.restart_count == 0) {
+            state->live.restart.version = CKPT_RESTART_CONTEXT_VERSION;
+            state->live.restart.restarts_here = state->live.restart.siblings = -1;
+        }
         state->restart_seen = state->live.restart_count;
         state->pid = (int32_t)ckpt_getpid();
         ckpt_call(__NR_getrandom, &state->run, sizeof state->run, 0);

@@ -84,6 +84,7 @@ static int capture_detail(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, 
     case CKPT_DESCRIPTOR_PIPE: return ckpt_capture_pipe(c, d);
     case CKPT_DESCRIPTOR_EVENTFD: return ckpt_capture_eventfd(c, d, fdinfo);
     case CKPT_DESCRIPTOR_TIMERFD: return ckpt_capture_timerfd(c, d, fdinfo);
+    case CKPT_DESCRIPTOR_SIGNALFD: return ckpt_capture_signalfd(c, d, fdinfo);
     case CKPT_DESCRIPTOR_EPOLL: return ckpt_capture_epoll(c, d, fdinfo);
     case CKPT_DESCRIPTOR_SOCKET: return ckpt_capture_socket(c, d);
     case CKPT_DESCRIPTOR_DIRECTORY: case CKPT_DESCRIPTOR_DEVICE: case CKPT_DESCRIPTOR_FIFO: return 0;
@@ -166,6 +167,7 @@ int ckpt_capture_descriptors(struct ckpt_checkpoint *c) {
     c->pipes = ckpt_take(&c->tables, n * sizeof *c->pipes);
     c->eventfds = ckpt_take(&c->tables, n * sizeof *c->eventfds);
     c->timerfds = ckpt_take(&c->tables, n * sizeof *c->timerfds);
+    c->signalfds = ckpt_take(&c->tables, n * sizeof *c->signalfds);
     c->blobs = ckpt_take(&c->tables, (n + 1) * sizeof *c->blobs);
     c->blob_memory = ckpt_take(&c->tables, (n + 1) * sizeof *c->blob_memory);
     c->epolls = ckpt_take(&c->tables, 0);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Captures what belongs to the process as a whole: ids, memory layout, directory, clocks, processor.
+// Captures what belongs to the process as a whole: ids, memory layout, directory, clocks.
 // Signal time: safe. Reads /proc and asks the kernel; runs in the scribe while the program is frozen, or in a survey.
 #include "engine.h"
-#include "ckpt/cpu.h"
 
 // "task/TID/NAME" of a thread that lives: a leader that ended has no memory, directory or descriptors left to speak of.
 static void living_path(struct ckpt_checkpoint *c, const char *name, char *path, size_t byte_count) {
@@ -54,7 +53,7 @@ static int read_stat(struct ckpt_checkpoint *c) {
     return 0;
 }
 
-static void read_status(struct ckpt_checkpoint *c) {
+void ckpt_capture_status(struct ckpt_checkpoint *c) {
     struct ckpt_process *p = &c->process;
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64];
     uint64_t number = 0;
@@ -76,15 +75,6 @@ static void read_boot_id(struct ckpt_process *p) {
     }
 }
 
-// Before the freeze: CPUID leaves a virtual machine each time.
-void ckpt_capture_processor(struct ckpt_checkpoint *c) {
-    struct ckpt_process *p = &c->process;
-    ckpt_cpu_words(p->cpuid);
-    p->xfeatures = ckpt_cpu_xfeatures();
-    p->xsave_byte_count = ckpt_cpu_xsave_byte_count();
-    p->cpu_level = ckpt_cpu_level(p->cpuid, p->xfeatures);
-}
-
 int ckpt_capture_process(struct ckpt_checkpoint *c) {
     struct ckpt_process *p = &c->process;
     struct { char system[65], node[65], release[65], version[65], machine[65], domain[65]; } *names =
@@ -96,7 +86,6 @@ int ckpt_capture_process(struct ckpt_checkpoint *c) {
     p->session = (int32_t)ckpt_call(__NR_getsid, c->pid);
     p->uid = (uint32_t)ckpt_call(__NR_getuid);
     p->gid = (uint32_t)ckpt_call(__NR_getgid);
-    read_status(c);
     const char *executable = ckpt_state.executable;
     p->executable = executable[0] ? ckpt_string(c, executable, ckpt_length(executable)) : link_string(c, "exe");
     p->directory = link_string(c, "cwd");

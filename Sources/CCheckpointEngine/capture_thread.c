@@ -7,11 +7,13 @@
 #define UC_STACK 16
 #define UC_SIGMASK 296
 
-static uint64_t pending_of(struct ckpt_checkpoint *c, int32_t proc_tid) {
+static uint64_t pending_of(struct ckpt_checkpoint *c, int32_t proc_tid, struct ckpt_slot *slot) {
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET), path[64], *end = path + sizeof path;
     uint64_t pending = 0;
     ckpt_append(ckpt_append_number(ckpt_append(path, end, "task/"), end, (uint64_t)proc_tid, 10, 1), end, "/status");
-    if (ckpt_read_text(c->proc, path, text, 8192) > 0) ckpt_find_field(text, "SigPnd:", 16, &pending);
+    if (ckpt_read_text(c->proc, path, text, 8192) <= 0) return 0;
+    ckpt_find_field(text, "SigPnd:", 16, &pending);
+    ckpt_note_status(slot, text);
     return pending;
 }
 
@@ -69,7 +71,8 @@ int ckpt_capture_threads(struct ckpt_checkpoint *c) {
         int leader = slot->tid == c->pid;
         if (!leader && found > expected) return -CKPT_EINVAL_ERRNO;
         struct ckpt_thread *thread = &threads[leader ? 0 : found++];
-        if (!c->foreign_proc) thread->pending_signals = pending_of(c, slot->tid);
+        if (!c->foreign_proc) thread->pending_signals = pending_of(c, slot->tid, slot);
+        slot->pending = ckpt_of_program(thread->pending_signals);
         describe(thread, slot);
         // In a restarted program its handler runs before the call could go on.
         ckpt_interrupt_for(slot, thread->pending_signals | c->process.pending_signals);

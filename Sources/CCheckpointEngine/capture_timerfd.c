@@ -50,6 +50,8 @@ int ckpt_capture_timerfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, c
     t->settime_flags = (uint32_t)settime_flags;
     t->value_ns = time_of(fdinfo, "it_value:");
     t->interval_ns = time_of(fdinfo, "it_interval:");
+    // Order: behind the rest of the time, so that their sum, an absolute timer's date, is never early.
+    t->clock_ns = ckpt_clock(t->clock);
     d->detail = c->timerfd_count++;
     return 0;
 }

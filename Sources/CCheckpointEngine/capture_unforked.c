@@ -116,7 +116,7 @@ static uint32_t advice_of(const char *flags) {
     static const struct { char name[3]; uint32_t flag; } names[] = {
         {"wf", CKPT_MAPPING_WIPE_ON_FORK}, {"dc", CKPT_MAPPING_DONT_FORK}, {"dd", CKPT_MAPPING_DONT_DUMP},
         {"hg", CKPT_MAPPING_HUGE}, {"nh", CKPT_MAPPING_NO_HUGE}, {"lo", CKPT_MAPPING_LOCKED},
-        {"gd", CKPT_MAPPING_GROWS_DOWN}, {"sl", CKPT_MAPPING_SEALED},
+        {"gd", CKPT_MAPPING_GROWS_DOWN}, {"dp", CKPT_MAPPING_DROPPABLE}, {"sl", CKPT_MAPPING_SEALED},
     };
     uint32_t found = 0;
     for (; *flags; flags++)
@@ -159,7 +159,7 @@ int ckpt_read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t, 
 
 static void mark_wiped(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t advice) {
     if (!(advice & CKPT_MAPPING_WIPE_ON_FORK)) return;
-    mark(c, start, end, CKPT_MAPPING_WIPE_ON_FORK);
+    mark(c, start, end, advice & (CKPT_MAPPING_WIPE_ON_FORK | CKPT_MAPPING_DROPPABLE));
     // Advised after the advice was read: as a whole it is known to be missing, and the next attempt sees the borders.
     for (uint32_t i = 0; ckpt_guard_is_open() && i < c->mapping_count; i++)
         if (c->mappings[i].start < end && c->mappings[i].end > start && c->mappings[i].kind != CKPT_MAPPING_ARENA) c->mappings[i].flags |= CKPT_MAPPING_WIPE_ON_FORK;
@@ -178,7 +178,7 @@ static void note(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32
     // What the tracker by mprotect has split, into more pieces than there is room for, is one to the program.
     struct ckpt_unforked range = {start, end}, *unforked = &ckpt_state.unforked[ckpt_state.unforked_count];
     struct ckpt_advised *advised = &ckpt_state.advised[ckpt_state.advised_count];
-    int is_unforked = (advice & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) != 0;
+    int is_unforked = (advice & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) != 0 && !(advice & CKPT_MAPPING_DROPPABLE);
     if (is_unforked && ckpt_state.unforked_count && unforked[-1].end == start) unforked[-1].end = end;
     else if (is_unforked) add_unforked(&range);
     if (ckpt_state.advised_count && advised[-1].end == start && advised[-1].advice == advice) advised[-1].end = end;
@@ -235,7 +235,7 @@ int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing)
     for (uint32_t i = 0; i < c->mapping_count && error == 0; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
         if (!(m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) || ckpt_treatment(m) == CKPT_TREAT_SKIP) continue;
-        if (find_known(m->start, m->end)) continue;
+        if (m->flags & CKPT_MAPPING_DROPPABLE || find_known(m->start, m->end)) continue;
         *missing = (struct ckpt_unforked){m->start, m->end};
         error = -CKPT_EAGAIN;
     }

@@ -27,6 +27,7 @@ int ckpt_copy_begin(struct ckpt_checkpoint *c) {
 }
 
 enum ckpt_treatment ckpt_treatment(const struct ckpt_mapping *m) {
+    if (m->flags & CKPT_MAPPING_DROPPABLE) return CKPT_TREAT_SKIP; // that it may be empty at any time is its meaning
     switch (m->kind) {
     case CKPT_MAPPING_ANONYMOUS: case CKPT_MAPPING_STACK: case CKPT_MAPPING_HEAP: return CKPT_TREAT_MEMORY;
     case CKPT_MAPPING_FILE:

@@ -61,8 +61,16 @@ void ckpt_bury_scribe(void);        // the scribe was killed: undo what it left
 int ckpt_install_park_handler(void);
 void ckpt_reap_scribe(void);
 
-// scribe.c
+struct ckpt_checkpoint;
+// scribe.c, standing.c
 void ckpt_scribe(void);
+void ckpt_take_standing(void);
+void ckpt_leave_standing(void);
+// seccomp.c
+int ckpt_is_filtered(void);         // by filters of which it is not known that they let checkpoints pass
+int64_t ckpt_refuse_filtered(void);
+int ckpt_look_for_filters(struct ckpt_checkpoint *c, int tasks);
+int ckpt_try_filters(void);         // at plan time
 #ifdef CKPT_TEST_HOOKS
 extern void (*ckpt_test_frozen)(void); // called in the freeze, behind the last copy (Tests/Engine)
 extern struct ckpt_unforked ckpt_test_shared; // shared memory outside of this range is the test's own, and left out
@@ -88,7 +96,6 @@ _Static_assert(sizeof(struct ckpt_stat) == 144, "struct stat");
 
 // requester.c
 struct ckpt_requesters { int sockets[CKPT_NONCES]; uint32_t count; int exit_after; char path[CKPT_PATH_BYTES]; };
-struct ckpt_checkpoint;
 void ckpt_connect_requesters(struct ckpt_requesters *requesters);
 void ckpt_tell(struct ckpt_checkpoint *c, int error, struct ckpt_requesters *requesters);
 // interval.c: the periodic checkpoint, and the least time between two
@@ -98,7 +105,6 @@ void ckpt_stop_interval(void);      // Order: before the handlers go
 void ckpt_renew_interval(void);     // by a thread of the program, with the lock held
 int ckpt_is_periodic(const struct ckpt_siginfo *info);
 uint64_t ckpt_optimal_interval(uint64_t cost_ns, uint64_t failure_ns);
-struct ckpt_checkpoint;
 int ckpt_too_soon(struct ckpt_checkpoint *c, int exit_after); // the scribe's first question: 0, or the error of the report
 void ckpt_note_durable(struct ckpt_checkpoint *c); // by the scribe, behind the commit
 
@@ -171,9 +177,14 @@ struct ckpt_checkpoint {
     struct ckpt_bump tables, strings;
     struct ckpt_ident ident;
     struct ckpt_process process;
+    struct ckpt_processor processor;
     struct ckpt_mapping *mappings; uint32_t mapping_count;
     struct ckpt_thread *threads; uint32_t thread_count;
     struct ckpt_frame *frames;      // of the same threads
+    struct ckpt_scheduling *schedulings; uint32_t scheduling_count;
+    struct ckpt_limit *limits; uint32_t limit_count;
+    struct ckpt_attribute *attributes; uint32_t attribute_count;
+    uint64_t processors[CKPT_PROCESSOR_BYTES / 8], slice_ns; // that every thread may have (capture_scheduling.c)
     struct ckpt_signal_action *actions; uint32_t action_count;
     struct ckpt_descriptor *descriptors; uint32_t descriptor_count;
     struct ckpt_pipe *pipes; uint32_t pipe_count;
@@ -182,6 +193,10 @@ struct ckpt_checkpoint {
     struct ckpt_shared *shared; uint32_t shared_count;
     struct ckpt_objects objects;    // what they are while this checkpoint is taken
     struct ckpt_guard_pages *guards; uint32_t guard_count;
+    struct ckpt_signalfd *signalfds; uint32_t signalfd_count;
+    struct ckpt_timer *timers; uint32_t timer_count;
+    struct ckpt_itimer itimers[3]; uint32_t itimer_count;
+    struct ckpt_signal_queued *queued; uint32_t queued_count;
     struct ckpt_epoll_entry *epolls; uint32_t epoll_count;
     struct ckpt_blob *blobs; uint64_t *blob_memory; uint32_t blob_count; // blob_memory 0: already in the file
     struct ckpt_shadow *shadows;    // copies of what the child does not have
@@ -233,12 +248,28 @@ void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo *info, void *ucontext
 int ckpt_freeze(struct ckpt_checkpoint *c);
 int ckpt_freeze_undeferred(struct ckpt_checkpoint *c, int with_hooks); // scribe.c
 void ckpt_thaw(uint32_t command);
+int32_t ckpt_own_tid(struct ckpt_checkpoint *c, int32_t proc_tid); // in the program's own namespace; -1: there is none
 
 // capture_<kind>.c: facts into the tables of the checkpoint
 void ckpt_capture_processor(struct ckpt_checkpoint *c); // before the freeze
 int ckpt_capture_process(struct ckpt_checkpoint *c);
+void ckpt_capture_status(struct ckpt_checkpoint *c); // with the signals that are pending for the process
 int ckpt_capture_threads(struct ckpt_checkpoint *c);
 void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of the program
+int ckpt_capture_schedulings(struct ckpt_checkpoint *c); // behind the threads, as the next two
+int ckpt_capture_limits(struct ckpt_checkpoint *c);
+int ckpt_capture_attributes(struct ckpt_checkpoint *c);
+void ckpt_find_ordinary(struct ckpt_checkpoint *c); // by the scribe, before the freeze
+void ckpt_ask_attributes(struct ckpt_slot *slot); // by the thread itself
+uint64_t ckpt_ask_subreaper(void);  // by any of them
+void ckpt_note_status(struct ckpt_slot *slot, const char *status); // its file of that name
+uint64_t ckpt_of_program(uint64_t signals); // those that are not the engine's
+int ckpt_capture_queued(struct ckpt_checkpoint *c); // behind the threads
+void ckpt_move_pending(struct ckpt_slot *slot); // by a parked thread that was asked
+void ckpt_give_back(struct ckpt_slot *slot); // by the same, before it leaves
+int ckpt_capture_timers(struct ckpt_checkpoint *c); // before the captor is asked
+void ckpt_ask_timers(void);         // by the captor
+int ckpt_settle_timers(struct ckpt_checkpoint *c); // behind the queued signals
 int ckpt_capture_mappings(struct ckpt_checkpoint *c);
 int ckpt_capture_descriptors(struct ckpt_checkpoint *c);
 long ckpt_list_descriptors(struct ckpt_checkpoint *c, int32_t *numbers); // room for 65,536
@@ -246,6 +277,7 @@ int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_pipe(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_eventfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 int ckpt_capture_timerfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
+int ckpt_capture_signalfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 int ckpt_capture_socket(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
 int ckpt_capture_epoll(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
 void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, size_t byte_count); // "task/T/fd/N" below c->proc

@@ -32,10 +32,13 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
     ckpt_call(__NR_get_robust_list, 0, &slot->robust_list, &slot->robust_list_byte_count);
     ckpt_call(__NR_prctl, 16 /* PR_GET_NAME */, slot->name);
     slot->interrupted_pc = 0;
+    slot->asked = slot->taken_count = 0;
     uint64_t usage[18]; // struct rusage
     slot->switches = ckpt_call(__NR_getrusage, 1 /* RUSAGE_THREAD */, usage) == 0 ? usage[16] : 0;
+    ckpt_ask_attributes(slot);
     // The first to get here in this epoch captures what only a thread of the program can ask the kernel.
     int captor = ckpt_exchange(&control->captor, epoch) != epoch;
+    if (captor) control->is_subreaper = ckpt_ask_subreaper();
     // Order: the record before `ready`, `ready` before the count that wakes the scribe.
     ckpt_store(&slot->ready, epoch);
     ckpt_add(&control->parked, 1);
@@ -43,8 +46,13 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
     uint32_t *word = captor ? &control->command : &control->epoch;
     uint32_t expected = captor ? CKPT_COMMAND_NONE : epoch;
     while (ckpt_load(&control->epoch) == epoch) {
+        if (ckpt_load(&slot->asked)) {
+            ckpt_move_pending(slot);
+            continue;
+        }
         uint32_t command = captor ? ckpt_load(&control->command) : 0;
         if (command == CKPT_COMMAND_CAPTURE) {
+            ckpt_ask_timers();
             ckpt_capture_signals((struct ckpt_signal_action *)(ckpt_arena + CKPT_TABLES_OFFSET));
             ckpt_swap_if(&control->command, CKPT_COMMAND_CAPTURE, CKPT_COMMAND_DONE);
             ckpt_futex_wake(&control->command);
@@ -54,6 +62,7 @@ __attribute__((used)) void ckpt_park(struct ckpt_slot *slot, struct ckpt_siginfo
             && ckpt_load(&control->epoch) == epoch)
             ckpt_thaw(CKPT_COMMAND_DONE);
     }
+    ckpt_give_back(slot);
     if (ckpt_load(&control->command) == CKPT_COMMAND_EXIT) ckpt_exit_group(ckpt_state.plan.exit_status);
     ckpt_leave_blocked(slot);
 }
@@ -86,7 +95,7 @@ static long read_task_file(struct ckpt_checkpoint *c, int32_t proc_tid, const ch
 }
 
 // The id of a thread in the program's own namespace: the last number of "NSpid:" (since 4.1).
-static int32_t own_tid(struct ckpt_checkpoint *c, int32_t proc_tid) {
+int32_t ckpt_own_tid(struct ckpt_checkpoint *c, int32_t proc_tid) {
     if (!c->foreign_proc) return proc_tid;
     char *text = (char *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (1 << 20));
     if (read_task_file(c, proc_tid, "status", text, 8192) < 0) return -1;
@@ -144,7 +153,7 @@ static long signal_threads(struct ckpt_checkpoint *c, struct roster *roster, int
             // Only where there was one: a file of /proc for each thread would be a part of the pause.
             if (ckpt_state.has_workers && thread_state(c, proc_tid) == STATE_WORKER) { roster->workers++; continue; }
             if (roster->count == CKPT_THREADS_MAX) return -7; // E2BIG
-            int32_t tid = own_tid(c, proc_tid);
+            int32_t tid = ckpt_own_tid(c, proc_tid);
             struct ckpt_siginfo info;
             ckpt_memset(&info, 0, sizeof info);
             info.number = CKPT_PARK_SIGNAL;
@@ -227,6 +236,7 @@ static int freeze_once(struct ckpt_checkpoint *c, int tasks, uint64_t deadline) 
     }
     ckpt_store(&control->parked, 0);
     ckpt_store(&control->command, CKPT_COMMAND_NONE);
+    control->timer_count = 0;
     control->slot_first = ckpt_load(&control->slot_count);
     uint32_t epoch = ckpt_load(&control->epoch) + 1;
     ckpt_store(&control->epoch, epoch);
@@ -294,8 +304,8 @@ int ckpt_freeze(struct ckpt_checkpoint *c) {
     if (tasks < 0) return (int)tasks;
     uint64_t give_up = ckpt_clock(CKPT_CLOCK_MONOTONIC) + plan->freeze_patience_ns;
     uint64_t pause_ns = 10000000;
-    int error;
-    for (;;) {
+    int error = ckpt_look_for_filters(c, (int)tasks);
+    for (int may = error == 0; may;) {
         c->attempts++;
         ckpt_look_at_blocked(c, (int)tasks);
         c->pause_began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);

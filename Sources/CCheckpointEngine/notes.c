@@ -185,11 +185,17 @@ uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count) {
         uint8_t *process = note(c, CKPT_NOTE_OWNER, CKPT_NOTE_PROCESS, sizeof c->process);
         if (!process) return NULL;
         ckpt_memcpy(process, &c->process, sizeof c->process);
+        uint8_t *processor = note(c, CKPT_NOTE_OWNER, CKPT_NOTE_PROCESSOR, sizeof c->processor);
+        if (!processor) return NULL;
+        ckpt_memcpy(processor, &c->processor, sizeof c->processor);
     }
 #define TABLE(type, records, count) if (error == 0) error = table(c, type, records, sizeof *(records), count)
     TABLE(CKPT_NOTE_MAPPINGS, c->mappings, c->mapping_count);
     TABLE(CKPT_NOTE_RUNS, c->runs, c->run_count);
     TABLE(CKPT_NOTE_THREADS, c->threads, c->thread_count);
+    TABLE(CKPT_NOTE_SCHEDULINGS, c->schedulings, c->scheduling_count);
+    TABLE(CKPT_NOTE_LIMITS, c->limits, c->limit_count);
+    TABLE(CKPT_NOTE_ATTRIBUTES, c->attributes, c->attribute_count);
     TABLE(CKPT_NOTE_SIGNALS, c->actions, c->action_count);
     TABLE(CKPT_NOTE_DESCRIPTORS, c->descriptors, c->descriptor_count);
     TABLE(CKPT_NOTE_PIPES, c->pipes, c->pipe_count);
@@ -199,6 +205,10 @@ uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count) {
     TABLE(CKPT_NOTE_BLOBS, c->blobs, c->blob_count);
     TABLE(CKPT_NOTE_SHARED, c->shared, c->shared_count);
     TABLE(CKPT_NOTE_GUARDS, c->guards, c->guard_count);
+    TABLE(CKPT_NOTE_TIMERS, c->timers, c->timer_count);
+    TABLE(CKPT_NOTE_ITIMERS, c->itimers, c->itimer_count);
+    TABLE(CKPT_NOTE_SIGNALFDS, c->signalfds, c->signalfd_count);
+    TABLE(CKPT_NOTE_QUEUED, c->queued, c->queued_count);
 #undef TABLE
     uint8_t *strings = error == 0 ? note(c, CKPT_NOTE_OWNER, CKPT_NOTE_STRINGS, c->string_byte_count) : NULL;
     if (!strings) return NULL;

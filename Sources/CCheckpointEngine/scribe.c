@@ -109,12 +109,13 @@ int ckpt_freeze_undeferred(struct ckpt_checkpoint *c, int with_hooks) {
 
 static int capture(struct ckpt_checkpoint *c) {
     struct ckpt_control *control = ckpt_control();
+    int error = ckpt_capture_timers(c);
+    if (error < 0) return error;
     ckpt_store(&control->command, CKPT_COMMAND_CAPTURE);
     ckpt_futex_wake(&control->command);
-    int error = ckpt_capture_process(c);
+    error = ckpt_capture_process(c);
     if (error == 0) error = ckpt_capture_mappings(c);
     ckpt_apply_advice(c);
-    if (error == 0) error = ckpt_capture_threads(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
     if (error == 0) error = ckpt_capture_shared(c);
     if (error == 0) error = ckpt_capture_guard_pages(c);
@@ -123,6 +124,14 @@ static int capture(struct ckpt_checkpoint *c) {
         ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
     }
     c->action_count = 64;
+    // Order: what is pending behind the timers. One that expires meanwhile goes on, unless its signal is found: so none is lost.
+    if (error == 0) ckpt_capture_status(c);
+    if (error == 0) error = ckpt_capture_threads(c);
+    if (error == 0) error = ckpt_capture_schedulings(c);
+    if (error == 0) error = ckpt_capture_limits(c);
+    if (error == 0) error = ckpt_capture_attributes(c);
+    if (error == 0) error = ckpt_capture_queued(c);
+    if (error == 0) error = ckpt_settle_timers(c);
     return error;
 }
 
@@ -270,6 +279,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     if (ckpt_state.plan.sink_path[0] && (error = ckpt_sink_start(c)) < 0) return error;
     if ((error = fail(c, CKPT_STEP_SCRIBE, (int)ckpt_call(__NR_pipe2, results, 02000000))) < 0) return error;
     ckpt_capture_processor(c);
+    ckpt_find_ordinary(c);
     identify(c);
     if ((error = fail(c, CKPT_STEP_WRITE, prepare(c))) < 0) return error;
     if ((error = ckpt_freeze_undeferred(c, 1)) < 0) {
@@ -352,7 +362,7 @@ void ckpt_scribe(void) {
     ckpt_call(__NR_setsid);
     ckpt_call(__NR_prctl, 15 /* PR_SET_NAME */, "ckpt-scribe");
     ckpt_call(__NR_chdir, "/");
-    ckpt_call(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 50000); // the program's may be a second
+    ckpt_take_standing();
     // Descriptors 0–2 are nobody's: what is opened below may get these numbers.
     // A scribe that was killed has left its arena as it was, and its helpers may still be on their way out.
     ckpt_output_forget();
@@ -388,5 +398,6 @@ void ckpt_scribe(void) {
         control->began_ns = ckpt_clock(CKPT_CLOCK_MONOTONIC);
         control->ticket = ckpt_load(&ckpt_state.live.requested);
     }
+    ckpt_leave_standing();
     ckpt_exit_group(0);
 }

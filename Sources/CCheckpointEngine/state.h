@@ -54,6 +54,7 @@ extern uint32_t ckpt_test_hot_pages;
 
 enum ckpt_work { CKPT_WORK_IDLE = 0, CKPT_WORK_RUNNING = 1, CKPT_WORK_AGAIN = 2 };
 enum ckpt_command { CKPT_COMMAND_NONE = 0, CKPT_COMMAND_CAPTURE = 1, CKPT_COMMAND_DONE = 2, CKPT_COMMAND_EXIT = 3 };
+enum ckpt_asked { CKPT_ASKED_NOTHING = 0, CKPT_ASKED_TAKE = 1, CKPT_ASKED_GIVE_BACK = 2, CKPT_ASKED_BOTH = 3 };
 #define CKPT_NONCES 16
 
 struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK: zeros in a forked child
@@ -76,8 +77,19 @@ struct ckpt_control {               // first page of the arena; MADV_WIPEONFORK:
     uint64_t began_ns;              // monotonic time of the request
     uint64_t nonces[CKPT_NONCES];   // of `ckpt save`, taken by the scribe
     uint32_t periodic_requested;    // by the interval's timer
+    uint32_t was_not_dumpable;      // the scribe has made the program dumpable and takes it back (dumpable.c)
+    uint64_t is_subreaper;          // as the captor sees it
+    // What the captor asks the kernel (capture_timer.c).
+    uint32_t timer_count;
+    int32_t timer_error;
+    uint64_t timers;                // struct ckpt_timer, so many
+    uint64_t timers_ns;             // monotonic time when it did
+    int64_t itimers[3][4];          // struct itimerval of ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF
+    uint64_t queue;                 // struct queue: pending signals (capture_signal.c)
 };
 
+#define CKPT_THREAD_ATTRIBUTES 12u
+#define CKPT_UNKNOWN (~0ull)
 struct ckpt_slot {
     uint64_t saved_sp, saved_rbx;   // entry.S
     uint32_t ready;                 // epoch in which this record is complete
@@ -87,6 +99,11 @@ struct ckpt_slot {
     uint8_t name[16];
     uint64_t interrupted_pc;        // where a call returns to that goes on instead (blocked.c); 0: none
     uint64_t switches;              // how often the thread has stopped running of itself
+    uint64_t timer_slack_ns;
+    uint64_t attributes[CKPT_THREAD_ATTRIBUTES]; // by kind (capture_attribute.c); CKPT_UNKNOWN
+    uint64_t pending, shared_pending; // signals that it is to take out of its queue and the process's (capture_signal.c)
+    uint32_t asked;                 // enum ckpt_asked, by the scribe; futex
+    uint32_t taken_first, taken_count; // what it has taken and not yet given back
 };
 
 // Ranges that fork does not copy (capture_unforked.c).
@@ -146,6 +163,8 @@ struct ckpt_state {                 // saved with the program's memory
     uint64_t cost_ns;               // what the last checkpoint cost the program: its pause and the slowdown; 0: not measured
     uint64_t durable_ns;            // monotonic time of the last durable image of this process; 0: none
     uint64_t next_interval_ns;      // found from the last cost, taken up by the next trigger; 0: none
+    // Seccomp filters: those of the environment, and up to how many checkpoints are known to work (seccomp.c). A restart sets both.
+    uint32_t inherited_filters, accepted_filters;
 };
 extern struct ckpt_state ckpt_state;
 extern uint64_t ckpt_arena;         // address of the arena; 0: none (entry.S)

@@ -81,11 +81,13 @@ static inline int ckpt_swap_if(uint32_t *word, uint32_t from, uint32_t to) {
 #define CKPT_EINTR 4
 #define CKPT_EAGAIN 11
 #define CKPT_ENOMEM 12
+#define CKPT_EACCES 13
 #define CKPT_EFAULT 14
 #define CKPT_EEXIST 17
 #define CKPT_EBUSY_ERRNO 16
 #define CKPT_EINVAL_ERRNO 22
 #define CKPT_ENOSPC 28
+#define CKPT_ENOSYS 38
 #define CKPT_EOPNOTSUPP 95
 #define CKPT_ETIMEDOUT 110
 #define CKPT_ECANCELED 125

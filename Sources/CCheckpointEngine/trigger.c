@@ -70,6 +70,7 @@ void ckpt_bury_scribe(void) {
     struct ckpt_control *control = ckpt_control();
     struct ckpt_live *live = &ckpt_state.live;
     if (ckpt_load(&control->epoch) & 1) ckpt_thaw(CKPT_COMMAND_DONE);
+    ckpt_leave_standing();
     struct ckpt_report *report = &live->reports[live->report_count % CKPT_REPORT_RING];
     ckpt_memset(report, 0, sizeof *report);
     report->outcome = CKPT_OUTCOME_FAILED;
@@ -164,6 +165,12 @@ static void take_trigger(int number, const struct ckpt_siginfo *info) {
 
 // From entry.S, on the trigger's stack, with the lock held and all signals blocked.
 __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct ckpt_siginfo *info, void *context) {
+    // Order: before every other call.
+    if (ckpt_is_filtered()) {
+        // Not in a forked child.
+        if (ckpt_control()->armed || ckpt_state.restart_seen != ckpt_state.live.restart_count) ckpt_refuse_filtered();
+        return;
+    }
     take_trigger(number, info);
     // Order: last, because signals of the program that came meanwhile count.
     ckpt_repeat_interrupted((uint64_t)context);
@@ -171,9 +178,10 @@ __attribute__((visibility("hidden"), used)) void ckpt_trigger(int number, struct
 
 int64_t ckpt_engine_request(uint32_t flags) {
     if (!ckpt_arena) return -CKPT_EINVAL_ERRNO;
+    int is_filtered = ckpt_is_filtered();
     uint64_t mask = ckpt_block_signals();
     ckpt_lock();
-    int64_t ticket = ckpt_make_ready() < 0 ? -CKPT_EINVAL_ERRNO : ckpt_start(flags, 0);
+    int64_t ticket = ckpt_make_ready() < 0 ? -CKPT_EINVAL_ERRNO : is_filtered ? ckpt_refuse_filtered() : ckpt_start(flags, 0);
     ckpt_unlock();
     ckpt_restore_signals(mask);
     return ticket;

@@ -10,7 +10,7 @@
 //     4        program's mappings                  | block | vdso   place-holders moved, empty mappings made
 //     5        program's mappings | vdso           | block          vdso moved, layout and signal actions set
 //     6  all threads: FS, GS, tid address, robust list, rseq, name, rights; then a barrier
-//     7  leader: descriptors closed, pending signals queued; then each thread: rt_sigreturn, and the last one unmaps the
+//     7  leader: descriptors closed, pending signals queued, timers started; then each thread: rt_sigreturn, and the last one unmaps the
 //        block except its code
 #include "include/ckpt_restorer.h"
 
@@ -203,6 +203,7 @@ RESTORER static uint64_t spawn_all(struct ckpt_restart_plan *plan) {
             plan->spawn_failed = (int32_t)i;
             return result;
         }
+        threads[i].own_tid = (int32_t)result;
     }
     plan->spawn_failed = (int32_t)plan->thread_count;
     return plan->loading ? make_loader(plan) : 0;

@@ -20,6 +20,8 @@ struct Checks {
         try check(tables.runs, tables)
         try checkThreads(&tables)
         try check(tables.signalActions)
+        try checkStates(tables)
+        try checkTimers(tables)
         try checkBlobs(tables)
         try checkDescriptors(tables)
     }
@@ -29,9 +31,12 @@ struct Checks {
         for mapping in mappings {
             let name = "the mapping at \(mapping.start.hex)"
             guard mapping.start < mapping.end else { throw .damaged(what: "\(name) is empty", offset: nil) }
-            let isInside = mapping.kind == .object
-                ? Image.objectAddresses.contains(mapping.start) && mapping.end <= Image.objectAddresses.upperBound : mapping.end <= Image.addressLimit
-            guard isInside else { throw .damaged(what: "\(name) leaves the address space", offset: nil) }
+            let isObject = mapping.kind == .object && Image.objectAddresses.contains(mapping.start) && mapping.end <= Image.objectAddresses.upperBound
+            // Kernel: five levels of page tables give these only to programs that ask for them (mmap with such an address).
+            guard isObject || mapping.end <= Image.addressLimit || mapping.end > Image.farLimit else {
+                throw .unsupported(what: "\(name) lies above 47 bits, where five levels of page tables are needed")
+            }
+            guard isObject || mapping.end <= Image.addressLimit else { throw .damaged(what: "\(name) leaves the address space", offset: nil) }
             guard mapping.start.isPageAligned, mapping.end.isPageAligned else { throw .damaged(what: "\(name) is not page-aligned", offset: nil) }
             guard mapping.start >= last else { throw .damaged(what: "\(name) overlaps the one before", offset: nil) }
             guard mapping.protection.rawValue <= 7 else { throw .damaged(what: "\(name) has an unknown protection", offset: nil) }
@@ -192,6 +197,37 @@ struct Checks {
         }
     }
 
+    private func checkStates(_ tables: Tables) throws(ImageError) {
+        var threads = Set<Int32>(), resources = Set<UInt32>()
+        for state in tables.schedulings {
+            guard state.tid > 0, threads.insert(state.tid).inserted else { throw damaged("the scheduling of thread \(state.tid) is there twice, or none") }
+        }
+        for limit in tables.limits {
+            guard resources.insert(limit.resource).inserted, limit.soft <= limit.hard else { throw damaged("the limit of \(limit.name) is there twice, or none") }
+        }
+    }
+
+    private func checkTimers(_ tables: Tables) throws(ImageError) {
+        let tids = Set(tables.threads.map(\.tid))
+        var seen: Set<Int32> = []
+        for timer in tables.timers {
+            guard timer.id >= 0, seen.insert(timer.id).inserted else { throw damaged("timer \(timer.id) is there twice, or none") }
+            guard [0, 1, 2, 4, 6].contains(timer.notify), timer.notify == 1 || 1...64 ~= timer.signal else {
+                throw damaged("timer \(timer.id) sends no possible signal")
+            }
+            guard timer.tid == 0 || tids.contains(timer.tid) else { throw damaged("timer \(timer.id) is of a thread that is not there") }
+        }
+        var kinds: Set<UInt32> = []
+        for timer in tables.itimers {
+            guard timer.which <= 2, kinds.insert(timer.which).inserted else { throw damaged("interval timer \(timer.which) is there twice, or none") }
+        }
+        for signal in tables.queuedSignals {
+            guard 1...64 ~= signal.number, signal.tid == 0 || tids.contains(signal.tid) else {
+                throw damaged("signal \(signal.number) is queued for thread \(signal.tid), which is not there")
+            }
+        }
+    }
+
     private func checkBlobs(_ tables: Tables) throws(ImageError) {
         var total: UInt64 = 0
         let most = contentByteCountMax(tables)
@@ -242,6 +278,9 @@ struct Checks {
         case .pipe: count = tables.pipes.count
         case .eventfd: count = tables.eventfds.count
         case .timerfd: count = tables.timerfds.count
+        case .signalfd:
+            guard descriptor.detail != nil else { return }  // an older image: not described
+            count = tables.signalfds.count
         case .socket where descriptor.flags.contains(.unconnected): count = 6  // SOCK_STREAM 1 … SOCK_SEQPACKET 5
         case _ where descriptor.flags.contains(.object): count = tables.shared.count
         case _ where descriptor.flags.contains(.embedded): count = tables.blobs.count

@@ -53,6 +53,17 @@ extension ProcessState {
     }
 }
 
+extension ProcessorState {
+    static let byteCount = 280
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        permitted = b.uint64(at: o)
+        level = b.uint32(at: o + 8)
+        cpuid = (0..<3).map { b.uint32(at: o + 12 + 4 * $0) }
+        components = (0..<32).map { Component(offset: b.uint32(at: o + 24 + 8 * $0), byteCount: b.uint32(at: o + 28 + 8 * $0)) }
+    }
+}
+
 extension Mapping {
     static let recordByteCount = 56
 
@@ -145,6 +156,45 @@ extension ThreadState {
     }
 }
 
+extension SchedulingState {
+    static let recordByteCount = 192
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        tid = b.int32(at: o)
+        policy = b.uint32(at: o + 4)
+        flags = b.uint32(at: o + 8)
+        nice = b.int32(at: o + 12)
+        priority = b.uint32(at: o + 16)
+        ioPriority = b.uint32(at: o + 20)
+        runtimeNs = b.uint64(at: o + 24)
+        deadlineNs = b.uint64(at: o + 32)
+        periodNs = b.uint64(at: o + 40)
+        timerSlackNs = b.uint64(at: o + 48)
+        let byteCount = min(128, Int(b.uint32(at: o + 56)))
+        processors = (0..<byteCount).map { b.uint8(at: o + 64 + $0) }
+    }
+}
+
+extension LimitState {
+    static let recordByteCount = 24
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        resource = b.uint32(at: o)
+        soft = b.uint64(at: o + 8)
+        hard = b.uint64(at: o + 16)
+    }
+}
+
+extension AttributeState {
+    static let recordByteCount = 16
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        rawKind = b.uint32(at: o)
+        tid = b.int32(at: o + 4)
+        value = b.uint64(at: o + 8)
+    }
+}
+
 extension Registers {
     /// Size of NT_PRSTATUS, and where the thread's id and registers are in it (the kernel's struct elf_prstatus).
     static let statusByteCount = 336
@@ -213,10 +263,53 @@ extension EventfdState {
     }
 }
 
-extension TimerfdState {
-    static let recordByteCount = 32
+extension QueuedSignal {
+    static let recordByteCount = 136
 
     init(_ b: Span<UInt8>, at o: Int) {
+        tid = b.int32(at: o)
+        information = (0..<128).map { b.uint8(at: o + 8 + $0) }
+    }
+}
+
+extension TimerState {
+    static let recordByteCount = 48
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        id = b.int32(at: o)
+        clock = b.int32(at: o + 4)
+        notify = b.uint32(at: o + 8)
+        signal = b.int32(at: o + 12)
+        tid = b.int32(at: o + 16)
+        overrun = b.uint32(at: o + 20)
+        value = b.uint64(at: o + 24)
+        valueNs = b.uint64(at: o + 32)
+        intervalNs = b.uint64(at: o + 40)
+    }
+}
+
+extension ItimerState {
+    static let recordByteCount = 24
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        which = b.uint32(at: o)
+        valueNs = b.uint64(at: o + 8)
+        intervalNs = b.uint64(at: o + 16)
+    }
+}
+
+extension SignalfdState {
+    static let recordByteCount = 8
+
+    init(_ b: Span<UInt8>, at o: Int) { mask = b.uint64(at: o) }
+}
+
+extension TimerfdState {
+    /// Of the first version.
+    static let recordByteCount = 32
+
+    init(_ b: Span<UInt8>, at o: Int, byteCount: Int) {
+        if byteCount >= 40 { clockNs = b.uint64(at: o + 32) }
         clock = b.int32(at: o)
         settimeFlags = b.uint32(at: o + 4)
         ticks = b.uint64(at: o + 8)

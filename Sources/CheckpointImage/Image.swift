@@ -13,6 +13,8 @@ package final class Image: Sendable {
     package static let addressLimit: UInt64 = 1 << 47
     /// Addresses of the content of shared objects.
     package static let objectAddresses: Range<UInt64> = 1 << 60..<1 << 61
+    /// The same of 57-bit addresses' lower half.
+    static let farLimit: UInt64 = 1 << 56
     /// What `open` reads into memory at most.
     static let notesByteCountMax: UInt64 = 1 << 30
     /// What `readBlob` reads into memory at most.
@@ -27,16 +29,26 @@ package final class Image: Sendable {
     package var descriptor: Int32 { file.descriptor }
     package let ident: Identity
     package let process: ProcessState
+    /// nil: an image of an older version.
+    package let processor: ProcessorState?
     package let mappings: [Mapping]
     package let runs: [PageRun]
     package let segments: [Segment]
     package let threads: [ThreadState]
+    package let schedulings: [SchedulingState]
+    package let limits: [LimitState]
+    package let attributes: [AttributeState]
     package let signalActions: [SignalAction]
     package let descriptors: [DescriptorState]
     package let pipes: [PipeState]
     package let eventfds: [EventfdState]
     package let timerfds: [TimerfdState]
     package let epollEntries: [EpollEntry]
+    package let timers: [TimerState]
+    package let itimers: [ItimerState]
+    package let signalfds: [SignalfdState]
+    /// Of one number and thread in their order.
+    package let queuedSignals: [QueuedSignal]
     package let blobs: [Blob]
     package let shared: [SharedObject]
     package let guards: [GuardPages]
@@ -72,15 +84,23 @@ package final class Image: Sendable {
         self.segments = segments
         self.decompressor = decompressor
         process = tables.process
+        processor = tables.processor
         mappings = tables.mappings
         runs = tables.runs
         threads = tables.threads
+        schedulings = tables.schedulings
+        limits = tables.limits
+        attributes = tables.attributes
         signalActions = tables.signalActions
         descriptors = tables.descriptors
         pipes = tables.pipes
         eventfds = tables.eventfds
         timerfds = tables.timerfds
         epollEntries = tables.epollEntries
+        timers = tables.timers
+        itimers = tables.itimers
+        signalfds = tables.signalfds
+        queuedSignals = tables.queuedSignals
         blobs = tables.blobs
         shared = tables.shared
         guards = tables.guards

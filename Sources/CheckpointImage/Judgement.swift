@@ -25,9 +25,18 @@ package struct HostFacts: Sendable, Equatable {
     package var xfeatures: UInt64
     package var xsaveByteCount: UInt32
     package var cpuLevel: UInt32
+    /// The words of `ProcessorState.cpuid`.
+    package var moreCpuid: [UInt32]
+    /// As `ProcessorState.components`.
+    package var components: [ProcessorState.Component]
 
-    package init(cpuid: [UInt32], xfeatures: UInt64, xsaveByteCount: UInt32, cpuLevel: UInt32) {
+    package init(
+        cpuid: [UInt32], xfeatures: UInt64, xsaveByteCount: UInt32, cpuLevel: UInt32, moreCpuid: [UInt32] = [0, 0, 0],
+        components: [ProcessorState.Component] = []
+    ) {
         self.cpuid = cpuid
+        self.moreCpuid = moreCpuid
+        self.components = components
         self.xfeatures = xfeatures
         self.xsaveByteCount = xsaveByteCount
         self.cpuLevel = cpuLevel
@@ -43,35 +52,54 @@ package enum Judgement {
     /// What a restart on this host would refuse. Empty: nothing that is known from the tables.
     /// Without `host` nothing is said about the processor.
     package static func judge(
-        process: ProcessState, mappings: [Mapping], descriptors: [DescriptorState], shared: [SharedObject] = [], host: HostFacts?
+        process: ProcessState, processor: ProcessorState? = nil, mappings: [Mapping], descriptors: [DescriptorState], attributes: [AttributeState] = [],
+        timers: [TimerState] = [], shared: [SharedObject] = [], host: HostFacts?
     ) -> [Finding] {
         var findings: [Finding] = []
-        if let host { findings += judge(process, on: host) }
+        if let host { findings += judge(process, processor, on: host) }
         findings += mappings.compactMap(judge)
         findings += shared.compactMap(judge)
         findings += descriptors.compactMap(judge)
+        if let finding = judge(attributes) { findings.append(finding) }
+        findings += timers.compactMap { judge($0, process) }
         return findings
     }
 
+    /// A filter cannot be read without privilege. What the program was started with is the environment's, here or elsewhere.
+    private static func judge(_ attributes: [AttributeState]) -> Finding? {
+        let inherited = attributes.value(of: .inheritedFilters) ?? 0
+        let most = attributes.filter { $0.kind == .seccompFilters }.map(\.value).max() ?? 0
+        let isStrict = attributes.contains { $0.kind == .seccompMode && $0.value == 1 }
+        guard most > inherited || isStrict else { return nil }
+        return Finding(
+            class: .unsupported, what: isStrict ? "the program's seccomp mode" : "the program's seccomp filters (\(most - inherited))",
+            why: "what a program has forbidden itself cannot be read, and would be allowed again",
+            remedy: "restart with --force where that does not matter")
+    }
+
     package static func judge(_ image: Image, host: HostFacts?) -> [Finding] {
-        judge(process: image.process, mappings: image.mappings, descriptors: image.descriptors, shared: image.shared, host: host)
+        judge(
+            process: image.process, processor: image.processor, mappings: image.mappings, descriptors: image.descriptors, attributes: image.attributes,
+            timers: image.timers, shared: image.shared, host: host)
     }
 
     /// The processor: instructions that the program may have chosen, and state that its signal frames hold.
-    private static func judge(_ process: ProcessState, on host: HostFacts) -> [Finding] {
+    private static func judge(_ process: ProcessState, _ processor: ProcessorState?, on host: HostFacts) -> [Finding] {
         var findings: [Finding] = []
-        let level = process.cpuLevel > host.cpuLevel ? " (x86-64-v\(process.cpuLevel), this is v\(host.cpuLevel))" : ""
+        let needed = processor.map { $0.level > 0 ? min($0.level, process.cpuLevel) : process.cpuLevel } ?? process.cpuLevel
+        let level = needed > host.cpuLevel ? " (x86-64-v\(needed), this is v\(host.cpuLevel))" : ""
         let remedy = "restart on a host with the same processor features or more"
-        let features = Processor.missing(process.cpuid, on: host.cpuid)
+        let features = Processor.missing(Processor.wanted(process, processor), on: Processor.offered(host))
         if !features.isEmpty {
             findings.append(Finding(
                 class: .unsupported, what: "the processor", why: "lacks \(features.joined(separator: ", "))\(level)", remedy: remedy))
         }
-        let states = Processor.missingStates(process.xfeatures, on: host.xfeatures)
+        let states = Processor.missingStates(Processor.wantedStates(process, processor), on: host.xfeatures)
         if !states.isEmpty {
             findings.append(Finding(
                 class: .unsupported, what: "the vector state", why: "lacks \(states.joined(separator: ", "))", remedy: remedy))
-        } else if process.xsaveByteCount > host.xsaveByteCount {
+        } else if processor == nil, process.xsaveByteCount > host.xsaveByteCount {
+            // An older image does not say where in its frames what is.
             findings.append(Finding(
                 class: .unsupported, what: "the vector state",
                 why: "has \(process.xsaveByteCount) bytes, here \(host.xsaveByteCount)", remedy: remedy))
@@ -114,6 +142,7 @@ package enum Judgement {
         case .file where !descriptor.flags.contains(.deleted), .directory where !descriptor.flags.contains(.deleted),
             .pipe, .fifo, .eventfd, .epoll, .timerfd, .device:
             return nil
+        case .signalfd where descriptor.detail != nil: return nil
         case .file, .memfd:
             guard descriptor.flags.isDisjoint(with: [.embedded, .object]) else { return nil }
             why = descriptor.kind == .memfd ? "a memfd whose content is not in the image" : "a deleted file whose content is not in the image"
@@ -124,13 +153,28 @@ package enum Judgement {
         case .socket:
             guard !descriptor.flags.contains(.unconnected) else { return nil }
             why = "sockets that are bound or connected cannot be restored yet"
-        case .signalfd: why = "signalfd cannot be restored yet"
+        case .signalfd: why = "the image does not say which signals it reads"
         case .inotify: why = "inotify cannot be restored yet"
         case .pidfd: why = "it stands for another process, which is not saved"
         case .other: why = device(at: descriptor.path.string) ?? "descriptors of this kind cannot be restored"
         }
         let path = descriptor.path.isEmpty ? "" : " (\(descriptor.path))"
         return Finding(class: .missing, what: "descriptor \(descriptor.number)\(path)", why: why, remedy: remedy)
+    }
+
+    private static func judge(_ timer: TimerState, _ process: ProcessState) -> Finding? {
+        let why: String
+        if timer.isOfDevice {
+            why = "it runs on the clock of a device"
+        } else if timer.isOfThread, timer.cpuTimeOf == 0, process.threadCount > 1, timer.tid == 0 {
+            why = "it counts the CPU time of one of several threads, and nothing tells which"
+        } else if !timer.isOfThread, let pid = timer.cpuTimeOf, pid != 0, pid != process.pid {
+            why = "it counts the CPU time of another process, which is not saved"
+        } else {
+            return nil
+        }
+        return Finding(
+            class: .missing, what: "the timer \(timer.id)", why: why, remedy: "delete it before the checkpoint, or restart with --allow-missing")
     }
 
     /// Words for kernel objects that users know by another name than the path in /proc.

@@ -44,7 +44,9 @@ package struct MappingFlags: OptionSet, Sendable {
     package static let huge = MappingFlags(rawValue: 64)
     package static let noHuge = MappingFlags(rawValue: 128)
     package static let dontDump = MappingFlags(rawValue: 256)
-    package static let sealed = MappingFlags(rawValue: 512)
+    /// MAP_DROPPABLE: the kernel may empty it at any time, so its content is never saved.
+    package static let droppable = MappingFlags(rawValue: 512)
+    package static let sealed = MappingFlags(rawValue: 1024)
 }
 
 package struct ThreadFlags: OptionSet, Sendable {

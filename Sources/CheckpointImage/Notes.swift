@@ -14,6 +14,9 @@ struct Notes {
     enum Kind: UInt32 {
         case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings, chunks
         case shared = 0x434b_0017, guards
+        case timers, itimers, signalfds, queued
+        case schedulings, limits, attributes
+        case processor = 0x434b_001b
     }
 
     private(set) var ours: [UInt32: Place] = [:]
@@ -49,6 +52,8 @@ struct Notes {
             at = Int(min(next, UInt64(bytes.count)))
         }
     }
+
+    func has(_ kind: Kind) -> Bool { ours[kind.rawValue] != nil }
 
     /// A note that must be there, at least so long.
     func place(_ kind: Kind, atLeast byteCount: Int) throws(ImageError) -> Place {

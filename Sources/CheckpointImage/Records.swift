@@ -58,6 +58,23 @@ package struct ProcessState: Sendable, Equatable {
     package init() {}
 }
 
+/// What an image says of the processor beside `ProcessState`.
+package struct ProcessorState: Sendable, Equatable {
+    /// Where a state component lies in the XSAVE area of a signal frame; of size 0: it is not there.
+    package struct Component: Sendable, Equatable {
+        package var offset: UInt32 = 0, byteCount: UInt32 = 0
+        package init(offset: UInt32 = 0, byteCount: UInt32 = 0) { (self.offset, self.byteCount) = (offset, byteCount) }
+    }
+    /// State components that the program may use.
+    package var permitted: UInt64 = 0
+    /// CKPT_CPU, 1 to 4; 0: no promise.
+    package var level: UInt32 = 0
+    /// Leaf 13.1 EAX, leaf 7.1 EDX, leaf 0x80000008 EBX.
+    package var cpuid: [UInt32] = [0, 0, 0]
+    package var components: [Component] = Array(repeating: Component(), count: 32)
+    package init() {}
+}
+
 package struct Mapping: Sendable, Equatable {
     package var start: UInt64 = 0, end: UInt64 = 0
     package var kind = MappingKind.other
@@ -161,6 +178,60 @@ package struct SignalAction: Sendable, Equatable {
     package init() {}
 }
 
+/// A pending signal with what is said of it.
+package struct QueuedSignal: Sendable, Equatable {
+    /// 0: for the process.
+    package var tid: Int32 = 0
+    /// siginfo_t.
+    package var information: [UInt8] = []
+    package init() {}
+
+    package var number: Int32 { word(at: 0) }
+    package var code: Int32 { word(at: 8) }
+    /// Where `senderOffset` says: of what a process has sent.
+    package var sender: Int32? { [0, -1, -3, -6].contains(code) ? word(at: QueuedSignal.senderOffset) : nil }  // SI_USER, QUEUE, MESGQ, TKILL
+    package static let senderOffset = 16
+
+    private func word(at offset: Int) -> Int32 { offset + 4 <= information.count ? information.span.int32(at: offset) : 0 }
+}
+
+/// A POSIX timer.
+package struct TimerState: Sendable, Equatable {
+    /// The kernel's.
+    package var id: Int32 = 0
+    package var clock: Int32 = 0
+    /// SIGEV_…
+    package var notify: UInt32 = 0
+    package var signal: Int32 = 0
+    /// Of the thread that gets the signal; 0: it has ended.
+    package var tid: Int32 = 0
+    package var overrun: UInt32 = 0
+    package var value: UInt64 = 0
+    package var valueNs: UInt64 = 0, intervalNs: UInt64 = 0
+    package init() {}
+
+    /// SIGEV_THREAD_ID: the signal is for one thread.
+    package var isBound: Bool { notify & 4 != 0 }
+    /// Kernel: negative clocks are CPU time (include/linux/posix-timers_types.h), or a device's when the lowest bits are 3.
+    package var isOfDevice: Bool { clock < 0 && clock & 7 == 3 }
+    package var isOfThread: Bool { clock < 0 && !isOfDevice && clock & 4 != 0 }
+    /// Whose CPU time; 0: the process's own, or of the thread that made the timer, which nothing tells; nil: not CPU time.
+    package var cpuTimeOf: Int32? { clock < 0 && !isOfDevice ? ~(clock >> 3) : nil }
+}
+
+/// An interval timer (setitimer, alarm).
+package struct ItimerState: Sendable, Equatable {
+    package var which: UInt32 = 0
+    package var valueNs: UInt64 = 0, intervalNs: UInt64 = 0
+    package init() {}
+}
+
+package struct SignalfdState: Sendable, Equatable {
+    /// Bit n − 1: signal n.
+    package var mask: UInt64 = 0
+    package init() {}
+}
+
 package struct DescriptorState: Sendable, Equatable {
     package var number: Int32 = 0
     package var kind = DescriptorKind.other
@@ -204,6 +275,8 @@ package struct TimerfdState: Sendable, Equatable {
     package var settimeFlags: UInt32 = 0
     package var ticks: UInt64 = 0
     package var valueNs: UInt64 = 0, intervalNs: UInt64 = 0
+    /// Of its clock when the rest was read; 0: an older image.
+    package var clockNs: UInt64 = 0
     package init() {}
 }
 

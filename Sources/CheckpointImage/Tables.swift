@@ -3,9 +3,14 @@
 /// Everything that the notes say, decoded but not yet compared with one another.
 struct Tables {
     var process = ProcessState()
+    /// nil: an image of a version that did not say more than `process` does.
+    var processor: ProcessorState?
     var mappings: [Mapping] = []
     var runs: [PageRun] = []
     var threads: [ThreadState] = []
+    var schedulings: [SchedulingState] = []
+    var limits: [LimitState] = []
+    var attributes: [AttributeState] = []
     var signalActions: [SignalAction] = []
     var descriptors: [DescriptorState] = []
     var pipes: [PipeState] = []
@@ -16,6 +21,10 @@ struct Tables {
     var chunks: [Chunk] = []
     var shared: [SharedObject] = []
     var guards: [GuardPages] = []
+    var timers: [TimerState] = []
+    var itimers: [ItimerState] = []
+    var signalfds: [SignalfdState] = []
+    var queuedSignals: [QueuedSignal] = []
     var auxiliaryVector: [UInt8] = []
     /// Thread ids and registers of the NT_PRSTATUS notes, in their order.
     var statuses: [(tid: Int32, registers: Registers)] = []
@@ -27,6 +36,9 @@ struct Tables {
         var strings = Strings(bytes.copy(place), base: base + UInt64(place.offset))
 
         process = try ProcessState(bytes, at: notes.place(.process, atLeast: ProcessState.byteCount).offset, &strings)
+        if notes.has(.processor) {
+            processor = ProcessorState(bytes, at: try notes.place(.processor, atLeast: ProcessorState.byteCount).offset)
+        }
         let needed = !isSurvey
         let mappingTable = try notes.table(.mappings, in: bytes, recordByteCount: Mapping.recordByteCount, isRequired: true)
         for at in mappingTable.records { mappings.append(try Mapping(bytes, at: at, byteCount: mappingTable.recordByteCount, &strings)) }
@@ -35,6 +47,15 @@ struct Tables {
         for at in runTable.records { runs.append(try PageRun(bytes, at: at)) }
         for at in try notes.table(.threads, in: bytes, recordByteCount: ThreadState.recordByteCount, isRequired: needed).records {
             threads.append(ThreadState(bytes, at: at))
+        }
+        for at in try notes.table(.schedulings, in: bytes, recordByteCount: SchedulingState.recordByteCount).records {
+            schedulings.append(SchedulingState(bytes, at: at))
+        }
+        for at in try notes.table(.limits, in: bytes, recordByteCount: LimitState.recordByteCount).records {
+            limits.append(LimitState(bytes, at: at))
+        }
+        for at in try notes.table(.attributes, in: bytes, recordByteCount: AttributeState.recordByteCount).records {
+            attributes.append(AttributeState(bytes, at: at))
         }
         for at in try notes.table(.signals, in: bytes, recordByteCount: SignalAction.recordByteCount).records {
             signalActions.append(SignalAction(bytes, at: at))
@@ -48,8 +69,19 @@ struct Tables {
         for at in try notes.table(.eventfds, in: bytes, recordByteCount: EventfdState.recordByteCount).records {
             eventfds.append(EventfdState(bytes, at: at))
         }
-        for at in try notes.table(.timerfds, in: bytes, recordByteCount: TimerfdState.recordByteCount).records {
-            timerfds.append(TimerfdState(bytes, at: at))
+        let timerfdTable = try notes.table(.timerfds, in: bytes, recordByteCount: TimerfdState.recordByteCount)
+        for at in timerfdTable.records { timerfds.append(TimerfdState(bytes, at: at, byteCount: timerfdTable.recordByteCount)) }
+        for at in try notes.table(.timers, in: bytes, recordByteCount: TimerState.recordByteCount).records {
+            timers.append(TimerState(bytes, at: at))
+        }
+        for at in try notes.table(.itimers, in: bytes, recordByteCount: ItimerState.recordByteCount).records {
+            itimers.append(ItimerState(bytes, at: at))
+        }
+        for at in try notes.table(.signalfds, in: bytes, recordByteCount: SignalfdState.recordByteCount).records {
+            signalfds.append(SignalfdState(bytes, at: at))
+        }
+        for at in try notes.table(.queued, in: bytes, recordByteCount: QueuedSignal.recordByteCount).records {
+            queuedSignals.append(QueuedSignal(bytes, at: at))
         }
         for at in try notes.table(.epolls, in: bytes, recordByteCount: EpollEntry.recordByteCount).records {
             epollEntries.append(EpollEntry(bytes, at: at))

@@ -175,6 +175,17 @@ package func ckpt_restart_environment(_ name: UnsafePointer<CChar>!) -> UnsafePo
 }
 
 @c @implementation
+package func ckpt_restart_count_here() -> Int32 { lastRestart().flatMap(\.countHere).map(Int32.init(clamping:)) ?? -1 }
+
+@c @implementation
+package func ckpt_restart_siblings() -> Int32 { lastRestart().flatMap(\.siblings).map(Int32.init(clamping:)) ?? -1 }
+
+private func lastRestart() -> RestartContext? {
+    let live = Coordinator.own.engine.live
+    return live.restartCount > 0 ? live.restartContext : nil
+}
+
+@c @implementation
 package func ckpt_preflight(_ finding: ckpt_finding!, _ context: UnsafeMutableRawPointer!) -> Int32 {
     number { () throws(CheckpointError) in
         let findings = try Checkpoint.preflight()

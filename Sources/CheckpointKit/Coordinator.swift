@@ -43,7 +43,7 @@ package final class Coordinator: Sendable {
         guard !isDeferring else { throw .insideDeferring }
         guard !ProcessFacts.isUnderValgrind else { throw .unsupported("valgrind runs this program by a processor of its own, of which the kernel knows nothing") }
         try arming.withLock { (_: inout ()) throws(CheckpointError) in
-            guard let settings = try Settings.resolve(configuration, in: surroundings()) else {
+            guard var settings = try Settings.resolve(configuration, in: surroundings()) else {
                 disarm()
                 state.withLock { $0.isSwitchedOff = true }
                 return
@@ -51,6 +51,8 @@ package final class Coordinator: Sendable {
             let (previous, inherited) = state.withLock { state in
                 if state.inherited.isEmpty { state.inherited = ProcessFacts.standardStreams() }
                 let previous = state.settings
+                // Of a restarted process the environment is no longer read, and how it was started does not change.
+                if settings.processorLevel == nil, engine.live.restartCount > 0 { settings.processorLevel = previous?.processorLevel }
                 state.settings = settings
                 state.isSwitchedOff = false
                 return (previous, state.inherited)
@@ -167,13 +169,13 @@ package final class Coordinator: Sendable {
         guard live.restartCount > 0 else {
             return Settings.Surroundings(
                 variable: ProcessFacts.environmentValue, directory: directory, programName: ProcessFacts.programName,
-                toolPaths: ProcessFacts.toolPaths, isExecutable: ProcessFacts.isExecutable)
+                toolPaths: ProcessFacts.toolPaths, isExecutable: ProcessFacts.isExecutable, glibcFeatures: ProcessFacts.glibcFeatures)
         }
         let environment = live.restartContext.environment
         return Settings.Surroundings(
             variable: { name in environment[name].flatMap { $0.isEmpty ? nil : Array($0.utf8) } },
             directory: directory, programName: ProcessFacts.programName, restartedPath: live.imagePath,
-            toolPaths: ProcessFacts.toolPaths, isExecutable: ProcessFacts.isExecutable)
+            toolPaths: ProcessFacts.toolPaths, isExecutable: ProcessFacts.isExecutable, glibcFeatures: ProcessFacts.glibcFeatures)
     }
 }
 
@@ -184,6 +186,8 @@ extension CheckpointError {
             // The engine does not say which of the two; the one that is new and handled is it.
             let isFree = settings.signal == previous?.signal || !ProcessFacts.isHandled(settings.signal)
             self = .signalInUse(isFree ? settings.exitSignal ?? settings.signal : settings.signal)
+        case EPERM where Engine.refusedCall != nil:
+            self = .unsupported("a seccomp filter of the program forbids the system call \(Engine.refusedCall ?? ""), which checkpoints need")
         case ENOSYS, EOPNOTSUPP: self = .unsupported("enabling checkpoints: \(text(ofErrno: errno))")
         default: self = .systemFailure(step: "enabling checkpoints", errno: errno)
         }

@@ -39,6 +39,12 @@ package struct Engine: Sendable {
         wait: { seen in ckpt_engine_wait_event(seen, 0) },
         announce: { ckpt_engine_announce() })
 
+    /// The system call that a seccomp filter forbids, when `arm` has failed for that.
+    package static var refusedCall: String? {
+        // Safety: a constant string of the engine, or nil.
+        unsafe ckpt_engine_refused_call().map { unsafe String(cString: $0) }
+    }
+
     /// The notes of an image of this moment: the capture without a freeze. Empty with a negative errno when it failed.
     package static func survey() -> (notes: [UInt8], errno: Int32) {
         var byteCount = 1 << 20

@@ -37,6 +37,9 @@ extension RawReport {
         let errno = error < 0 ? -error : error
         switch ckpt_step(rawValue: step) {
         case CKPT_STEP_FREEZE where threadID != 0: return .threadNotParked(name: threadName, threadID: threadID)
+        case CKPT_STEP_SECCOMP:
+            let whose = threadID == 0 ? "the program" : "thread \(threadID)"
+            return .unsupported("\(whose) has a seccomp filter that is newer than enable(): call enable() behind it, which tries it")
         case CKPT_STEP_OPEN, CKPT_STEP_WRITE, CKPT_STEP_SYNC, CKPT_STEP_COMMIT:
             return .imageNotWritten(path: path, step: text(ofStep: step), errno: errno)
         // A sink that could not be started says nothing about the image's place.

@@ -48,8 +48,12 @@ internal import CheckpointImage
         case 1: .keptInNamespace
         default: .new
         }
+        // A restart by an older ckpt-restart has left these as they were.
+        let isKnown = unsafe context.pointee.version >= CKPT_RESTART_CONTEXT_VERSION
+        func record(_ number: Int32) -> Int? { isKnown && number >= 0 ? Int(number) : nil }
         return unsafe RestartContext(
-            count: Int(clamping: context.pointee.restart_count), image: Identity.name(of: context.pointee.image),
+            count: Int(clamping: context.pointee.restart_count), countHere: record(context.pointee.restarts_here),
+            siblings: record(context.pointee.siblings), image: Identity.name(of: context.pointee.image),
             path: String(decoding: imagePath, as: UTF8.self), restartedAt: .nanoseconds(context.pointee.restarted_realtime_ns),
             loadDuration: .nanoseconds(Int64(clamping: context.pointee.load_ns)), identity: identity, environment: environment)
     }

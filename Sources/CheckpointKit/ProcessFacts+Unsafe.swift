@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import CCheckpointABI
 internal import CCheckpointProcess
+internal import CheckpointImage
 import Glibc
 
 /// What `enable()` asks the process about itself.
@@ -74,6 +75,24 @@ package enum ProcessFacts {
         return directories.map { $0 + Array("/ckpt".utf8) }
     }
 
+    /// The names of `ProcessorLevel.switches` that glibc says are active; nil: it does not say.
+    package static func glibcFeatures() -> Set<String>? {
+        var active: Set<String> = []
+        // glibc does not tell its preferences: what it was told is in the environment that it was started with.
+        let told = Set((environmentValue("GLIBC_TUNABLES") ?? []).split { ",=:".utf8.contains($0) }
+            .map { String(decoding: $0, as: UTF8.self) })
+        if !told.contains("-" + ProcessorLevel.preference) { active.insert(ProcessorLevel.preference) }
+        for (name, _) in ProcessorLevel.switches where name != ProcessorLevel.preference {
+            // Safety: the string lives for the call.
+            switch unsafe ckpt_glibc_has(name) {
+            case 0: continue
+            case 1: active.insert(name)
+            default: return nil
+            }
+        }
+        return active
+    }
+
     /// Gives free heap back to the kernel.
     package static func trimHeap() { ckpt_trim_heap() }
     package static var isUnderValgrind: Bool { ckpt_is_under_valgrind() }
@@ -115,6 +134,7 @@ package enum ProcessFacts {
         plan.minimum_interval_ns = settings.minimumInterval.nanoseconds
         plan.disk_limit_byte_count = settings.diskLimit
         plan.chain_length = settings.chainLength
+        plan.processor_level = settings.processorLevel?.number ?? 0
         (plan.compression, plan.compression_level) = settings.compression.raw
         if inherited.count == 3 { plan.inherited = (inherited[0], inherited[1], inherited[2]) }
         // Safety: each function fills a field of this struct, of the size that its declaration says.

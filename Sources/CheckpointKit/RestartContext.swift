@@ -14,6 +14,12 @@ public struct RestartContext: Sendable, Equatable {
 
     /// Restarts that this process has behind it, this one included: 1 at the first.
     public var count: Int
+    /// Restarts of this very image in this place, this one included, as the record beside it (NAME.d/restarts) tells: 1 at the
+    /// first. nil: not known, because the record can not be written.
+    public var countHere: Int?
+    /// Processes that were restarted from this very image in this place before and still run: with 1 or more this is not the only
+    /// one that goes on from there. nil: not known. Those in other process namespaces or on other hosts are not seen.
+    public var siblings: Int?
     /// Identifier of the image that was restarted: 12 hex digits.
     public var image: String
     /// Absolute path where the next checkpoint goes.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CCheckpointABI
+package import CheckpointImage
 
 /// A configuration after the environment has had its say: checked, with an absolute path.
 package struct Settings: Sendable, Equatable {
@@ -20,6 +21,8 @@ package struct Settings: Sendable, Equatable {
     /// 0: none.
     package var diskLimit: UInt64
     package var trimsHeap: Bool
+    /// What the program promises to use at most; nil: no promise.
+    package var processorLevel: ProcessorLevel?
 
     /// Nanoseconds of one attempt to freeze: a thread in vfork needs as long as its child needs to exec, some milliseconds.
     package static let freezeDeadline: UInt64 = 250_000_000
@@ -37,10 +40,13 @@ package struct Settings: Sendable, Equatable {
         /// Where the program `ckpt` may be, the best place first.
         package var toolPaths: () -> [[UInt8]]
         package var isExecutable: (_ path: [UInt8]) -> Bool
+        /// The names of `ProcessorLevel.switches` that glibc says are active; nil: it does not say.
+        package var glibcFeatures: () -> Set<String>?
 
         package init(
             variable: @escaping (_ name: String) -> [UInt8]?, directory: [UInt8], programName: [UInt8], restartedPath: [UInt8] = [],
-            toolPaths: @escaping () -> [[UInt8]] = { [] }, isExecutable: @escaping (_ path: [UInt8]) -> Bool = { _ in false }
+            toolPaths: @escaping () -> [[UInt8]] = { [] }, isExecutable: @escaping (_ path: [UInt8]) -> Bool = { _ in false },
+            glibcFeatures: @escaping () -> Set<String>? = { nil }
         ) {
             self.variable = variable
             self.directory = directory
@@ -48,6 +54,7 @@ package struct Settings: Sendable, Equatable {
             self.restartedPath = restartedPath
             self.toolPaths = toolPaths
             self.isExecutable = isExecutable
+            self.glibcFeatures = glibcFeatures
         }
 
         func text(_ name: String) -> String? { variable(name).map { String(decoding: $0, as: UTF8.self) } }
@@ -90,7 +97,8 @@ package struct Settings: Sendable, Equatable {
             chainLength: UInt32(chainLength), compression: compression,
             sinkPath: compression == .none ? [] : try sinkPath(in: surroundings),
             diskLimit: try diskLimit(configuration, in: surroundings),
-            trimsHeap: try isYes("CKPT_TRIM_HEAP", in: surroundings) ?? configuration.trimsHeap)
+            trimsHeap: try isYes("CKPT_TRIM_HEAP", in: surroundings) ?? configuration.trimsHeap,
+            processorLevel: try processorLevel(in: surroundings))
     }
 
     private static func imagePath(_ configuration: Configuration, in surroundings: Surroundings) throws(CheckpointError) -> [UInt8] {

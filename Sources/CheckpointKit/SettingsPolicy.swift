@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CCheckpointABI
+internal import CheckpointImage
 
 /// The settings of when and how: intervals, trackers, budgets, compression, limits.
 extension Settings {
@@ -69,6 +70,26 @@ extension Settings {
                     + "CKPT_SINK can name it")
         }
         return path
+    }
+
+    /// Nothing is believed that can be asked: glibc tells what it has chosen by. Other code that asks the processor itself is the
+    /// program's word.
+    static func processorLevel(in surroundings: Surroundings) throws(CheckpointError) -> ProcessorLevel? {
+        guard let text = surroundings.text("CKPT_CPU"), text.lowercased() != "none" else { return nil }
+        guard let level = ProcessorLevel(text) else {
+            throw .invalidSetting(name: "CKPT_CPU", value: text, reason: "none, x86-64, x86-64-v2, x86-64-v3 or x86-64-v4 is needed")
+        }
+        guard let active = surroundings.glibcFeatures() else {
+            throw .invalidSetting(
+                name: "CKPT_CPU", value: text, reason: "what this libc has chosen can not be known: glibc 2.33 or newer is needed, linked dynamically")
+        }
+        let excess = level.excess(active)
+        guard excess.isEmpty else {
+            throw .invalidSetting(
+                name: "CKPT_CPU", value: text,
+                reason: "glibc was started with \(excess.joined(separator: ", ")); start the program by: env $(ckpt check --cpu \(level.name)) …")
+        }
+        return level
     }
 
     static func diskLimit(_ configuration: Configuration, in surroundings: Surroundings) throws(CheckpointError) -> UInt64 {

@@ -57,9 +57,10 @@ struct Descriptors {
                 case .pipe: opened = try pipes.open(state)
                 case .eventfd: opened = try Eventfd.make(state, image.eventfds, holder)
                 case .timerfd: opened = try Timerfd.make(state, image, holder)
+                case .signalfd: opened = try Signalfd.make(state, image.signalfds, holder)
                 case .epoll: opened = try Epoll.make(state, holder)
                 case .socket: opened = try Socket.make(state, holder)
-                case .terminal, .signalfd, .inotify, .pidfd, .other:
+                case .terminal, .inotify, .pidfd, .other:
                     throw RestartFailure(
                         kind: .missing, what: "descriptor \(state.number) (\(state.path)) is of a kind that can not be restored",
                         remedy: "close it before the checkpoint, or use --allow-missing")
@@ -88,6 +89,15 @@ struct Descriptors {
         _ = ProcessCalls.perform(81, Int64(directory))  // fchdir
         _ = ProcessCalls.perform(95, Int64(umask))
         DescriptorTable.closeAll(except: states.map(\.number) + kept)
+    }
+
+    /// For the restorer, when everything is in its place.
+    func startTimers(_ image: Image, _ block: inout RestartBlock) -> [Operation] {
+        var operations: [Operation] = []
+        for state in states where state.kind == .timerfd && state.inherited < 0 && state.sharedWith == state.number {
+            if !placeholders.contains(state.number) { operations += Timerfd.start(state, image, &block) }
+        }
+        return operations
     }
 
     private func place() throws(RestartFailure) {

@@ -15,6 +15,8 @@ package struct EnteredIdentity: Sendable {
     package let remark: String?
     /// With new ids: where the program keeps the old ones, for each thread to correct.
     package var keptIds: [KeptId] = []
+    /// By how many nanoseconds CLOCK_MONOTONIC is ahead of that of the process which was started.
+    package var clockShift: Int64 = 0
 }
 
 /// Process and thread ids of the program.
@@ -30,7 +32,8 @@ package enum Identity {
         }
         signals.takeEarly()
         let wanted = Wanted(
-            process: image.process.pid, threads: image.threads.map(\.tid), beaconName: image.process.beaconName)
+            process: image.process.pid, threads: image.threads.map(\.tid), beaconName: image.process.beaconName,
+            clocks: Clocks.Wanted(image.process))
         let reason: String
         switch keep(wanted, signals, evenIfCrowded: options.identity == .keep) {
         case .success(let entered): return entered
@@ -50,7 +53,9 @@ package enum Identity {
         let process: Int32
         let threads: [Int32]
         let beaconName: String
-        package init(process: Int32, threads: [Int32], beaconName: String) {
+        let clocks: Clocks.Wanted
+        init(process: Int32, threads: [Int32], beaconName: String, clocks: Clocks.Wanted = .init()) {
+            self.clocks = clocks
             self.process = process
             self.threads = [process] + threads.filter { $0 != process }
             self.beaconName = beaconName
@@ -118,6 +123,7 @@ package enum Identity {
     private static func enterHere(_ wanted: Wanted, _ signals: SupervisorSignals) -> EnteredIdentity? {
         let supervisor = ProcessCalls.perform(39)
         let dropCapabilities = Capability.comeFromFile
+        let shift = Clocks.follow(wanted.clocks)
         let (id, process) = ProcessCalls.clone(flags: 0, tid: wanted.process)
         if id < 0 { return nil }
         if id > 0 {
@@ -130,7 +136,7 @@ package enum Identity {
         if ProcessCalls.perform(110) != supervisor { _ = ProcessCalls.perform(231, 0) }
         _ = ProcessCalls.perform(3, Int64(signals.descriptor))
         if dropCapabilities { _ = ProcessCalls.perform(157, 4, 1) }  // PR_SET_DUMPABLE
-        return EnteredIdentity(mode: 0, dropCapabilities: dropCapabilities, remark: nil)
+        return EnteredIdentity(mode: 0, dropCapabilities: dropCapabilities, remark: nil, clockShift: shift)
     }
 
     struct Obstacle: Error {
@@ -161,15 +167,15 @@ package enum Identity {
         if id == 0 {
             _ = ProcessCalls.perform(3, Int64(own))
             _ = ProcessCalls.perform(3, Int64(signals.descriptor))
-            Init(
+            let shift = Init(
                 namespaces: namespaces, user: user, group: group, programId: wanted.process,
-                highestId: wanted.threads.max() ?? wanted.process, socket: other
+                highestId: wanted.threads.max() ?? wanted.process, clocks: wanted.clocks, socket: other
             ).becomeProgram()
             return .success(EnteredIdentity(
                 mode: 1, dropCapabilities: namespaces.contains(.user),
                 remark: namespaces.contains(.user)
                     ? "process ids are kept in a namespace: files of other users show owner 65534, no supplementary groups, no set-user-id programs"
-                    : "process ids are kept in a namespace"))
+                    : "process ids are kept in a namespace", clockShift: shift))
         }
         _ = ProcessCalls.perform(3, Int64(other))
         let answer = ProcessCalls.receive(from: own)

@@ -4,7 +4,7 @@ import CheckpointImage
 /// What in the program's memory holds a thread's id. Under new ids such a lock can never be given back: the kernel and
 /// libc compare the id in it with that of the caller (field tests: none of 30 went on).
 ///
-/// Found are: workers of Dispatch, robust lists that are not empty, held pthread mutexes that check their owner (recursive, error-checking,
+/// Found are: workers of Dispatch, libc's thread for timers, robust lists that are not empty, held pthread mutexes that check their owner (recursive, error-checking,
 /// robust, priority-inheriting), and threads that wait for a priority-inheriting futex.
 /// Not found: a bare futex word with an id in it, held by nobody's list, that nobody waits for; and ids kept elsewhere.
 struct IdentityLocks {
@@ -23,7 +23,14 @@ struct IdentityLocks {
                 return "thread \(thread.tid) \(what)"
             }
         }
-        return heldMutex()
+        return timerThread() ?? heldMutex()
+    }
+
+    /// glibc makes the timers of SIGEV_THREAD for a thread of its own, by the id that it keeps (timer_routines.c,
+    /// __timer_helper_tid); their signal is its own too. The timers could be made for another id, but the next ones would fail.
+    private func timerThread() -> String? {
+        guard let timer = image.timers.first(where: { $0.isBound && $0.signal == 32 && $0.tid != 0 }) else { return nil }
+        return "thread \(timer.tid) is libc's for timers (SIGEV_THREAD), which keeps its id"
     }
 
     /// libdispatch's monitor looks each second for /proc/self/task/ID/stat of every worker that it knows by its id, and ends

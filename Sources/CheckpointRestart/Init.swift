@@ -33,10 +33,11 @@ struct Init {
     let namespaces: Namespaces
     let user: UInt32, group: UInt32
     let programId: Int32, highestId: Int32
+    let clocks: Clocks.Wanted
     let socket: Int32
 
-    /// In the fresh PID 1. Returns in the process that becomes the program, and in no other.
-    func becomeProgram() {
+    /// In the fresh PID 1. Returns in the process that becomes the program, and in no other, `EnteredIdentity.clockShift`.
+    func becomeProgram() -> Int64 {
         if namespaces.contains(.user) { mapIds() }
         // Order: first the promise to die with the supervisor, then the look whether it is still there.
         require(ProcessCalls.perform(157, 1, 9), .parent)  // PR_SET_PDEATHSIG, SIGKILL
@@ -46,11 +47,12 @@ struct Init {
         require(ProcessCalls.mount("none", at: "/", type: "none", flags: 0x4000 | 0x80000), .mounts)  // MS_REC | MS_SLAVE
         require(ProcessCalls.mount("proc", at: "/proc", type: "proc", flags: 2 | 4 | 8), .proc)  // nosuid, nodev, noexec
         raiseHighestId()
+        let shift = Clocks.follow(clocks)
         let (id, process) = ProcessCalls.clone(flags: 0, tid: programId)
         if id == 0 {
             _ = ProcessCalls.perform(3, Int64(socket))
             if namespaces.contains(.user) { Capability.keepOnlyCheckpointRestore() }
-            return
+            return shift
         }
         require(id, .program)
         serve(process)

@@ -12,7 +12,10 @@ package enum Kernel {
         case mremap = 25, madvise = 28, getcwd = 79, getdents64 = 217, getpid = 39, kill = 62, fcntl = 72, ftruncate = 77, capset = 126, prctl = 157
         case archPrctl = 158, gettid = 186, schedGetaffinity = 204, setTidAddress = 218, clockGettime = 228, tgkill = 234
         case openat = 257, setRobustList = 273, closeRange = 436, prlimit = 302, getrandom = 318, memfdCreate = 319
-        case mlock2 = 325, rseq = 334, timerCreate = 222, timerSettime = 223, userfaultfd = 323, preadv = 295, setsid = 112, mseal = 462, shmat = 30
+        case mlock2 = 325, rseq = 334, timerCreate = 222, timerSettime = 223, timerDelete = 226, setitimer = 38, timerfdSettime = 286, poll = 7
+        case rtSigqueueinfo = 129, rtTgsigqueueinfo = 297, userfaultfd = 323, preadv = 295, setsid = 112
+        case schedSetattr = 314, schedSetaffinity = 203, ioprioSet = 251, personality = 135
+        case mseal = 462, shmat = 30
     }
 
     @discardableResult

@@ -4,7 +4,7 @@ package import SystemPackage
 /// Protections and flags as the kernel numbers them.
 enum Memory {
     static let read: UInt64 = 1, write: UInt64 = 2
-    static let shared: UInt64 = 1, isPrivate: UInt64 = 2, anonymous: UInt64 = 0x20, growsDown: UInt64 = 0x100
+    static let shared: UInt64 = 1, isPrivate: UInt64 = 2, anonymous: UInt64 = 0x20, growsDown: UInt64 = 0x100, droppable: UInt64 = 8
     static let noReserve: UInt64 = 0x4000, populate: UInt64 = 0x8000, fixedNoReplace: UInt64 = 0x100000
     static let moveFixed: UInt64 = 3  // MREMAP_MAYMOVE | MREMAP_FIXED
     static let pageByteCount: UInt64 = 4096

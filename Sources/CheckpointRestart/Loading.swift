@@ -41,6 +41,9 @@ struct Loading {
         }
         let twice = "and the memory is there twice for a while"
         if limit(11) < 1024 { return "too few signals can be queued (ulimit -i)" }
+        // The program gets its own limits back while it computes.
+        if chain.newest.limits.contains(where: { $0.resource == 11 && $0.soft < 1024 }) { return "the program may queue too few signals (ulimit -i)" }
+        if chain.newest.limits.contains(where: { [2, 9].contains($0.resource) && $0.soft != LimitState.infinity }) { return "the program's memory is limited, \(twice)" }
         if isLimited(9) { return "the address space is limited (ulimit -v), \(twice)" }
         if isLimited(2) { return "the data is limited (ulimit -d), \(twice)" }
         if Kernel.file("/proc/sys/vm/overcommit_memory")?.first == UInt8(ascii: "2") { return "memory is not overcommitted here, \(twice)" }

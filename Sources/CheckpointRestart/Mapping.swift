@@ -192,6 +192,7 @@ struct ProgramMemory {
 
     static func flags(of mapping: Mapping) -> UInt64 {
         var flags = Memory.anonymous | (mapping.kind == .sharedAnonymous ? Memory.shared : Memory.isPrivate)
+        if mapping.flags.contains(.droppable) { flags = Memory.anonymous | Memory.droppable }
         if mapping.flags.contains(.growsDown) || mapping.kind == .stack { flags |= Memory.growsDown }
         if mapping.kind == .arena || (mapping.protection.isEmpty && mapping.kind != .sharedAnonymous) { flags |= Memory.noReserve }
         return flags

@@ -44,6 +44,7 @@ extension ProgramMemory {
     }
 
     private func mapMemory(_ holder: PlaceHolder, _ load: inout Load) throws(RestartFailure) {
+        if holder.mapping.flags.contains(.droppable) { return try mapDroppable(holder) }
         // Only 64 GiB at once are ever accounted for: what is bigger was reserved by the program, never filled.
         let isReserve = holder.mapping.byteCount > 4 << 30
         do throws(Errno) {
@@ -53,6 +54,19 @@ extension ProgramMemory {
                 flags: ProgramMemory.flags(of: holder.mapping) | (isReserve ? Memory.noReserve : 0))
         } catch { throw ProgramMemory.failure(error, holder.mapping) }
         load.read(holder)
+    }
+
+    /// Empty, whatever an image may have of it: so two programs from one image do not draw the same random numbers from the state
+    /// that vDSO getrandom keeps there. Kernel: since 6.11; an older one has no such vDSO, and memory that fork empties is the nearest.
+    private func mapDroppable(_ holder: PlaceHolder) throws(RestartFailure) {
+        let range = holder.staged, protection = UInt64(holder.mapping.protection.rawValue)
+        do throws(Errno) {
+            do throws(Errno) {
+                try Kernel.map(at: range.start, byteCount: range.byteCount, protection: protection, flags: ProgramMemory.flags(of: holder.mapping))
+            } catch Errno.invalidArgument {
+                try Kernel.map(at: range.start, byteCount: range.byteCount, protection: protection, flags: Memory.isPrivate | Memory.anonymous)
+            }
+        } catch { throw ProgramMemory.failure(error, holder.mapping) }
     }
 
     /// An enabled process shows a mapping of a memfd with this name; one page.
@@ -90,7 +104,7 @@ extension ProgramMemory {
         case .beacon: Memory.read
         case .content: Memory.read | Memory.write
         case .object: final
-        case .memory: chain.pieces(in: holder.mapping).isEmpty ? final : Memory.read | Memory.write
+        case .memory: holder.mapping.flags.contains(.droppable) || chain.pieces(in: holder.mapping).isEmpty ? final : Memory.read | Memory.write
         }
     }
 

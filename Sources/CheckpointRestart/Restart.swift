@@ -14,17 +14,20 @@ package enum Restart {
         let choice = try ImageChoice.open(path, at: options.at)
         try judge(choice.image, options)
         try RestartContext.check(options: options, headPath: choice.headPath)
+        let host = HostFacts.current()
+        try VectorFrames.ask(for: choice.image, on: host)
+        let frames = try VectorFrames(choice.chain, host: host, force: options.force)
+        let record = RestartRecord(beside: choice.headPath, image: choice.image.ident.name)
+        let limits = try Limits(choice.image, options)
+        try Signals.check(choice.image)
         let identity = try Identity.enter(chain: choice.chain, options: options)
         let descriptors = try Descriptors.restore(image: choice.image, options: options, reserved: choice.image.descriptor)
-        try become(choice, options, identity, descriptors, named: path, started: started)
+        try become(choice, options, identity, descriptors, frames, limits, record, named: path, started: started)
     }
 
     /// Refuses what could not be brought back, or not exactly.
     private static func judge(_ image: Image, _ options: RestartOptions) throws(RestartFailure) {
-        let findings = Judgement.judge(
-            process: image.process, mappings: image.mappings, descriptors: image.descriptors, shared: image.shared,
-            host: HostFacts.current())
-        for finding in findings {
+        for finding in Judgement.judge(image, host: HostFacts.current()) {
             switch finding.class {
             case .missing where options.allowMissing: continue
             case .unsupported where options.force, .changed where options.force: continue
@@ -37,26 +40,29 @@ package enum Restart {
     }
 
     private static func become(
-        _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, _ descriptors: Descriptors, named name: String,
-        started: UInt64
+        _ choice: ImageChoice, _ options: RestartOptions, _ identity: EnteredIdentity, _ descriptors: Descriptors, _ frames: VectorFrames,
+        _ limits: Limits, _ record: RestartRecord, named name: String, started: UInt64
     ) throws(RestartFailure) -> Never {
         let image = choice.image, descriptor = descriptors.image
+        let scheduling = try Scheduling(image, options), attributes = Attributes(image)
         let host = try HostMapping.all()
-        let vdso = try Vdso(image: image, host: host, options: options)
         var obstacle = options.load == .lazy ? Loading.obstacle(choice.chain) : nil
+        if obstacle == nil, !frames.isEmpty { obstacle = "its signal frames are laid out for another processor" }
         var loading: Loading?
         if options.load == .lazy, obstacle == nil {
             do throws(Errno) { loading = try Loading(choice.chain, newest: descriptor) } catch { obstacle = error.description }
         }
         let isLazy = loading != nil
         let limit = RestartBlock.byteCountLimit(
-            threads: image.threads.count, operations: 5 * image.mappings.count + image.guards.count + 128 + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
+            threads: image.threads.count, operations: 5 * image.mappings.count + image.guards.count + 128 + 2 * (image.queuedSignals.count + image.timers.count + image.timerfds.count) + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
         let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
         guard let hole = placement.hole(byteCount: limit + ProgramMemory.stagingByteCount(of: image)) else {
             throw RestartFailure(kind: .unsupported, what: "the program leaves no room in its address space for the restart",
                 remedy: "restart an image with less memory")
         }
-        var block = RestartBlock(start: hole)
+        var block = RestartBlock(start: hole, parkedByteCount: frames.parkedByteCount, nestedByteCount: frames.nestedByteCount)
+        let parking = RestartBlock.parking(start: hole, limit: limit)
+        let vdso = try Vdso(choice.chain, host: host, options: options, parking: parking)
         let tracker = ArmedTracker.make(for: image, above: descriptor)
         var viewCount = 0
         let memory = ProgramMemory(chain: choice.chain, shared: descriptors.shared, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain, viewCount: &viewCount) }
@@ -66,34 +72,41 @@ package enum Restart {
             obstacle = "so little of it can wait that it is sooner read"
         }
         let status = try StatusFile.begin(
-            options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy, above: descriptor)
+            options: options, identity: UInt32(identity.mode), image: image.ident.name, load: loading == nil ? .eager : .lazy,
+            remarks: limits.remarks + scheduling.remarks + attributes.remarks, above: descriptor)
         var later = try memory.stage()
 
-        let parking = RestartBlock.parking(start: hole, limit: limit)
-        let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity)
+        try vdso.stage()
+        let threads = try Threads.plan(image: image, memory: memory, block: &block, identity: identity, scheduling: scheduling, attributes: attributes)
         let layout = try Layout.operation(image: image, block: &block)
         let before = [Signals.block(&block)] + releaseOfRseq() + vdso.park(at: parking)
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
             + memory.moves() + (loading?.operations() ?? []) + vdso.place(from: parking) + [layout]
             + Signals.actions(image: image, block: &block) + (loading == nil ? [] : Loading.holds(&block)) + (tracker?.operations(memory, block: &block) ?? [])
             + memory.seals()
-        let timer = try IntervalTimer(image: image, memory: memory)
+        let timers = Timers(image: image, interval: IntervalTimer(image: image, memory: memory))
         let kept = [descriptor, status, tracker?.pageMap ?? -1] + (loading?.descriptors.filter { $0 != descriptor } ?? [])
         // While memory is loaded a failure is told in the status file; the threads close it.
         let after = kept.filter { $0 >= 0 && (loading == nil || $0 != status) }.map {
             Operation(CKPT_RESTART_STEP_CLOSE, .close, [UInt64($0)], check: .any)
-        } + Signals.queued(image.process) + (timer.map { [$0.start(&block)] } ?? [])
+        } + Signals.queued(image, &block) + descriptors.startTimers(image, &block) + timers.start(&block)  // Order: what is pending, then what sends more
 
+        // Order: last of all, because memory, descriptors and signals need what these may take.
+        let last = (image.threads.first.map { attributes.operations($0) } ?? []) + attributes.operations() + limits.operations(&block)
+
+        let vectors = try frames.place(parked: block.code.end - UInt64(frames.parkedByteCount), nested: block.nested.start, memory)
+        let siblings = record.add()
         try RestartContext(
             image: image.ident.identifier, head: choice.head, headPath: choice.headPath, restorer: block.code,
-            identity: UInt32(identity.mode), environment: options.environment, started: started, tracker: tracker
+            identity: UInt32(identity.mode), environment: options.environment, started: started &+ UInt64(bitPattern: identity.clockShift), tracker: tracker, record: siblings
         ).write(to: memory, image: image)
-        guard timer?.write(to: memory) != false else { throw RestartContext.failure }
+        guard attributes.write(to: memory) else { throw RestartContext.failure }
         try memory.protect()
         var content = RestartBlock.Content()
         content.before = before
-        content.after = memory.late.operations + after
+        content.after = memory.late.operations + after + last
         content.threads = threads
+        content.frames = vectors
         content.message = "ckpt-restart: \(name): unsupported: "
         content.remedy = "); the image is unchanged, see ckpt check\n"
         content.status = StatusFile.failurePrefix
@@ -104,6 +117,7 @@ package enum Restart {
             throw RestartFailure(kind: .io, what: "no memory for the restorer: \(error.description)", remedy: "free memory")
         }
         try spawn(block, threads)
+        try timers.make(block.ownTids(of: image))
         // Said only now: before, a failure is the one line.
         if let obstacle, !options.isQuiet { StandardError.write("ckpt-restart: \(name): note: memory is loaded eagerly: \(obstacle)\n") }
         if let remark = identity.remark, identity.mode == 2, !options.isQuiet {

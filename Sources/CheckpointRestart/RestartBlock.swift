@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import CCheckpointABI
 import CRestorer
+import CheckpointImage
 package import SystemPackage
 
 /// One operation of the plan, see restart_plan.h.
@@ -68,18 +69,24 @@ package struct PlannedThread {
 package struct RestartBlock {
     package let start: UInt64
     let codeByteCount: UInt64
+    /// Signal frames' vector state that stays with the code, and that which becomes memory of the program; whole pages.
+    private let parkedByteCount: UInt64, nestedByteCount: UInt64
     private var data: [UInt8] = []
 
-    package init(start: UInt64) {
+    package init(start: UInt64, parkedByteCount: Int = 0, nestedByteCount: Int = 0) {
         self.start = start
+        self.parkedByteCount = UInt64(parkedByteCount)
+        self.nestedByteCount = UInt64(nestedByteCount)
         codeByteCount = RestartBlock.wholePages(ckpt_restorer_code_byte_count())
     }
 
     static func wholePages(_ byteCount: UInt64) -> UInt64 { (byteCount + Memory.pageByteCount - 1) & ~(Memory.pageByteCount - 1) }
 
-    /// What stays behind in the program.
-    var code: AddressRange { AddressRange(start: start, end: start + codeByteCount) }
-    package var plan: UInt64 { start + codeByteCount }
+    /// What stays behind in the program, and in no later image.
+    var code: AddressRange { AddressRange(start: start, end: start + codeByteCount + parkedByteCount) }
+    /// What stays behind and is the program's from now on.
+    var nested: AddressRange { AddressRange(start: code.end, end: code.end + nestedByteCount) }
+    package var plan: UInt64 { nested.end }
     private var dataStart: UInt64 { plan + UInt64(MemoryLayout<ckpt_restart_plan>.size) }
 
     /// Puts the bytes into the block; returns the address that they will have.
@@ -102,6 +109,8 @@ package struct RestartBlock {
         package var threads: [PlannedThread] = []
         package var message = "", remedy = "", status = ""
         package var statusDescriptor: Int32 = -1
+        /// Of all pages between the code and the plan.
+        var frames: [UInt8] = []
         var loading: LoadingContent?
         package init() {}
     }
@@ -184,6 +193,7 @@ package struct RestartBlock {
         try Kernel.map(at: start, byteCount: end - start, protection: Memory.read | Memory.write,
             flags: Memory.isPrivate | Memory.anonymous)
         Kernel.copy(from: ckpt_restorer_code_start(), to: start, byteCount: ckpt_restorer_code_byte_count())
+        Kernel.write(content.frames, at: start + codeByteCount)
         Kernel.write(header + data, at: plan)
         try Kernel.protect(code, Memory.read | 4)
         whole = AddressRange(start: start, end: end)
@@ -226,6 +236,18 @@ package struct RestartBlock {
 
     /// Everything of the block but the parking place, once it is finished.
     private(set) var whole = AddressRange(start: 0, end: 0)
+
+    /// The ids that the program's threads have now, when they are made, by those that they had.
+    func ownTids(of image: Image) -> [Int32: Int32] {
+        let at = plan + UInt64(MemoryLayout<ckpt_restart_plan>.offset(of: \.threads) ?? 0)
+        let first = Kernel.bytes(at: at, count: 8).word64(at: 0) + UInt64(MemoryLayout<ckpt_restart_thread>.offset(of: \.own_tid) ?? 0)
+        var tids: [Int32: Int32] = [:]
+        for (index, thread) in image.threads.enumerated() {
+            let own = Kernel.bytes(at: first + UInt64(index * MemoryLayout<ckpt_restart_thread>.size), count: 4).word32(at: 0)
+            tids[thread.tid] = index == 0 ? Int32(truncatingIfNeeded: (try? Kernel.call(.getpid)) ?? 0) : Int32(bitPattern: own)
+        }
+        return tids
+    }
 
     /// The number of the thread that could not be made.
     var spawnFailed: Int {

@@ -14,6 +14,8 @@ struct RestartContext {
     /// Monotonic, when ckpt-restart was executed.
     var started: UInt64
     var tracker: ArmedTracker?
+    /// nil: not known.
+    var record: RestartRecord.Answer?
 
     /// Checks that it fits, before anything is changed.
     static func check(options: RestartOptions, headPath: FilePath) throws(RestartFailure) {
@@ -34,14 +36,17 @@ struct RestartContext {
         let address = image.process.restartContext
         guard let old = memory.bytes(at: address, count: 8) else { throw RestartContext.failure }
         var words = ByteReader(old)
-        let restartCount = UInt32(truncatingIfNeeded: words.next() >> 32) &+ 1
+        let word = words.next()
+        let restartCount = UInt32(truncatingIfNeeded: word >> 32) &+ 1
+        // The library in the program may be older than this.
+        let isGrown = UInt32(truncatingIfNeeded: word) >= CKPT_RESTART_CONTEXT_VERSION
         let run: UInt64
         do throws(Errno) { run = try Kernel.random() } catch {
             throw RestartFailure(kind: .io, what: "no random numbers: \(error.description)", remedy: "try again")
         }
         let environment = RestartContext.bytes(of: environment)
         var bytes: [UInt8] = []
-        bytes.append(integer: UInt32(1))
+        bytes.append(integer: isGrown ? CKPT_RESTART_CONTEXT_VERSION : 1)
         bytes.append(integer: restartCount)
         bytes.append(integer: run)
         bytes.append(integer: self.image)
@@ -68,6 +73,12 @@ struct RestartContext {
         bytes.append(integer: tracker?.inode ?? 0)
         // What follows is the engine's own and stays as it was.
         guard memory.write(bytes, at: address) else { throw RestartContext.failure }
+        guard isGrown else { return }
+        var grown: [UInt8] = []
+        grown.append(integer: record?.restarts ?? -1)
+        grown.append(integer: record?.siblings ?? -1)
+        let offset = UInt64(MemoryLayout<ckpt_restart_context>.offset(of: \.restarts_here) ?? 0)
+        guard memory.write(grown, at: address + offset) else { throw RestartContext.failure }
     }
 
     static let failure = RestartFailure(

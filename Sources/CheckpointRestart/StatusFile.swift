@@ -21,13 +21,14 @@ package enum StatusFile {
     }
 
     /// Tells what was chosen, and leaves the file open above `floor` for the restorer. -1: no status file is wanted.
-    static func begin(options: RestartOptions, identity: UInt32, image: String, load: RestartOptions.Load, above floor: Int32) throws(RestartFailure) -> Int32 {
+    static func begin(options: RestartOptions, identity: UInt32, image: String, load: RestartOptions.Load, remarks: [String], above floor: Int32) throws(RestartFailure) -> Int32 {
         guard let path = options.statusFile else { return -1 }
         do {
             let file = try open(path)
             let names = ["kept", "namespace", "new"]
+            let told = remarks.isEmpty ? "" : ",\"remarks\":[\(remarks.map(quoted).joined(separator: ","))]"
             let chosen = Int(identity) < names.count ? names[Int(identity)] : "new"
-            try file.writeAll("{\"status\":0,\"step\":\"started\",\"image\":\"\(image)\",\"identity\":\"\(chosen)\",\"load\":\"\(load.rawValue)\"}\n".utf8)
+            try file.writeAll("{\"status\":0,\"step\":\"started\",\"image\":\"\(image)\",\"identity\":\"\(chosen)\",\"load\":\"\(load.rawValue)\"\(told)}\n".utf8)
             // F_DUPFD_CLOEXEC
             let high = try Kernel.call(.fcntl, UInt64(file.rawValue), 1030, UInt64(floor))
             try file.close()

@@ -9,12 +9,13 @@ enum Threads {
 
     /// The leader first, as the image has them.
     static func plan(
-        image: Image, memory: ProgramMemory, block: inout RestartBlock, identity: EnteredIdentity
+        image: Image, memory: ProgramMemory, block: inout RestartBlock, identity: EnteredIdentity, scheduling: Scheduling, attributes: Attributes
     ) throws(RestartFailure) -> [PlannedThread] {
         guard let leader = image.threads.first, leader.flags.contains(.leader) else {
             throw RestartFailure(kind: .damaged, what: "the first thread is not the leader", remedy: "use an older image")
         }
         let rights = Rights(block: &block)
+        let queued = Signals.Queued(image)
         var threads: [PlannedThread] = []
         for thread in image.threads {
             let ends = thread.flags.contains(.ended)
@@ -24,8 +25,11 @@ enum Threads {
                 operations += newId(thread, memory)
                 operations += identity.keptIds.filter { $0.tid == thread.tid }.map { .placeThreadId(at: $0.address, flags: $0.flags) }
             }
+            // Order: before the rights go, which a class may need.
+            if !ends { operations += scheduling.operations(thread, &block) }
+            if !ends && !thread.flags.contains(.leader) { operations += attributes.operations(thread) }
             if identity.dropCapabilities { operations.append(rights.drop) }
-            if !ends { operations += Signals.queued(thread) }
+            if !ends { operations += queued.operations(for: thread, &block) }
             threads.append(PlannedThread(
                 tid: identity.setThreadIds && !thread.flags.contains(.leader) ? thread.tid : 0,
                 ends: ends, ucontext: thread.ucontext, operations: operations))

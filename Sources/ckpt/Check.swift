@@ -15,7 +15,22 @@ struct Check: ParsableCommand {
     @Flag(help: "Print only what is missing.")
     var quiet = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Print the environment in which a program uses no more than x86-64, x86-64-v2, -v3 or -v4, so that its images travel: env $(ckpt check --cpu x86-64-v2) PROGRAM.",
+            valueName: "LEVEL"))
+    var cpu: String?
+
+    func validate() throws {
+        guard let cpu, ProcessorLevel(cpu) == nil else { return }
+        throw ValidationError("--cpu \(cpu): x86-64, x86-64-v2, x86-64-v3 or x86-64-v4 is needed")
+    }
+
     func run() throws {
+        if let level = cpu.flatMap(ProcessorLevel.init) {
+            tell("\(level.tunables) CKPT_CPU=\(level.name)")
+            return
+        }
         let features = Feature.all()
         let missing = features.filter { $0.error != nil && $0.isNeeded }
         if json {

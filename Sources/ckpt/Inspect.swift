@@ -47,6 +47,9 @@ struct InspectedImage {
             if chain.count > 1 { parts.append(chainTable) }
             parts += [threads, mappings]
             if !image.descriptors.isEmpty { parts.append(descriptors) }
+            if !image.limits.isEmpty { parts.append(limits) }
+            if !image.attributes.isEmpty { parts.append(attributes) }
+            if !image.timers.isEmpty || !image.itimers.isEmpty { parts.append(timers) }
         }
         if !findings.isEmpty {
             parts.append("Not restored on this host\n" + findings.map { "  \($0.class.rawValue): \($0.line.inOneLine)" }.joined(separator: "\n"))
@@ -76,7 +79,7 @@ struct InspectedImage {
             ("Process", "\(process.pid), user \(process.uid), group \(process.gid), umask \(process.umask.octal)"),
             ("Directory", process.directory.string),
             ("Kernel", process.kernelRelease),
-            ("Processor", "x86-64-v\(process.cpuLevel), \(process.xsaveByteCount) bytes of vector state"),
+            ("Processor", "x86-64-v\(process.cpuLevel), \(image.processor.map { $0.level > 0 ? "promises x86-64-v\($0.level), " : "" } ?? "")\(process.xsaveByteCount) bytes of vector state"),
         ]
         if let stored = image.storedByteCount {
             let size = image.uncompressedByteCount
@@ -99,12 +102,12 @@ struct InspectedImage {
     }
 
     private var threads: String {
-        var columns = Columns(titles: ["ID", "NAME", "PC", "SP", "BLOCKED", "WHERE"], rightAligned: [0])
+        var columns = Columns(titles: ["ID", "NAME", "PC", "SP", "BLOCKED", "RUNS AS", "WHERE"], rightAligned: [0])
         for thread in image.threads {
             let pc = thread.registers?.instructionPointer
             columns.rows.append([
                 "\(thread.tid)", thread.name.inOneLine, pc?.hex ?? "-", thread.registers?.stackPointer.hex ?? "-",
-                thread.signalMask.hex, pc.map(place) ?? "ended",
+                thread.signalMask.hex, image.schedulings.first { $0.tid == thread.tid }?.line ?? "-", pc.map(place) ?? "ended",
             ])
         }
         return "Threads (\(image.threads.count))\n" + columns.text
@@ -139,6 +142,34 @@ struct InspectedImage {
         return "Descriptors (\(image.descriptors.count))\n" + columns.text
     }
 
+    private var limits: String {
+        var columns = Columns(titles: ["LIMIT", "SOFT", "HARD"], rightAligned: [1, 2])
+        for limit in image.limits { columns.rows.append([limit.name, LimitState.text(limit.soft), LimitState.text(limit.hard)]) }
+        return "Limits (\(image.limits.count))\n" + columns.text
+    }
+
+    /// Those that are not as nearly every process has them.
+    private var attributes: String {
+        let special = image.attributes.filter(\.isSpecial)
+        var columns = Columns(titles: ["ATTRIBUTE", "VALUE", "THREAD"], rightAligned: [1])
+        for attribute in special { columns.rows.append([attribute.word, attribute.text, attribute.tid == 0 ? "all" : "\(attribute.tid)"]) }
+        return special.isEmpty ? "Attributes: all ordinary" : "Attributes (\(special.count) not ordinary)\n" + columns.text
+    }
+
+    private var timers: String {
+        var columns = Columns(titles: ["TIMER", "CLOCK", "SIGNAL", "THREAD", "IN", "EVERY"], rightAligned: [0, 1, 2, 3, 4, 5])
+        for timer in image.timers {
+            columns.rows.append([
+                "\(timer.id)", "\(timer.clock)", timer.notify == 1 ? "-" : "\(timer.signal)", timer.isBound ? "\(timer.tid)" : "-",
+                timer.valueNs.inMilliseconds, timer.intervalNs.inMilliseconds,
+            ])
+        }
+        for timer in image.itimers {
+            columns.rows.append([timer.word, "-", "-", "-", timer.valueNs.inMilliseconds, timer.intervalNs.inMilliseconds])
+        }
+        return "Timers (\(columns.rows.count))\n" + columns.text
+    }
+
     private func state(of descriptor: DescriptorState) -> String {
         if descriptor.inherited >= 0 { return "standard stream \(descriptor.inherited)" }
         if descriptor.sharedWith != descriptor.number { return "duplicate of \(descriptor.sharedWith)" }
@@ -150,6 +181,7 @@ struct InspectedImage {
             return "holds \(held) bytes"
         case .eventfd: return detail.map { "count \(image.eventfds[$0].count)" } ?? "-"
         case .timerfd: return detail.map { "clock \(image.timerfds[$0].clock), in \(image.timerfds[$0].valueNs.inMilliseconds)" } ?? "-"
+        case .signalfd: return detail.map { "signals \(image.signalfds[$0].mask.hex)" } ?? "-"
         case .epoll: return "\(image.epollEntries.filter { $0.epoll == descriptor.number }.count) entries"
         default: return "-"
         }

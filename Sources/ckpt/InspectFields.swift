@@ -66,6 +66,10 @@ extension DescriptorKind {
     }
 }
 
+extension ItimerState {
+    var word: String { which == 0 ? "real" : which == 1 ? "virtual" : "prof" }
+}
+
 extension Mapping {
     /// As in /proc/PID/maps.
     var permissions: String {
@@ -80,6 +84,27 @@ extension DescriptorState {
         (statusFlags & 3 == 0 ? "r" : statusFlags & 3 == 1 ? "w" : "rw") + (statusFlags & 0o2000 != 0 ? "a" : "")
             + (statusFlags & 0o4000 != 0 ? "n" : "") + (closeOnExec ? "x" : "")
     }
+}
+
+extension SchedulingState {
+    /// `other`, `fifo 10 on 0-1`, `batch, nice 5, I/O best-effort 4`.
+    var line: String {
+        var text = policyName
+        if policy == 1 || policy == 2 { text += " \(priority)" }
+        if policy == 6 { text += " \(runtimeNs.inMilliseconds) of \(deadlineNs.inMilliseconds) each \(periodNs.inMilliseconds)" }
+        if policy != 6 && runtimeNs != 0 { text += ", slice \(runtimeNs.inMilliseconds)" }
+        if nice != 0 { text += ", nice \(nice)" }
+        if ioPriority != 0 { text += ", I/O \(["none", "real-time", "best-effort", "idle"][Int(ioPriority >> 13 & 3)]) \(ioPriority & 7)" }
+        if flags & 1 != 0 { text += ", children begin anew" }
+        if timerSlackNs != 0 && timerSlackNs != 50_000 { text += ", slack \(timerSlackNs) ns" }
+        return processors.isEmpty ? text : text + " on \(processorList)"
+    }
+}
+
+extension AttributeState {
+    var word: String { kind?.word ?? "attribute \(rawKind)" }
+    var text: String { kind == .oomAdjustment ? "\(Int64(bitPattern: value))" : "\(value)" }
+    var isSpecial: Bool { kind?.ordinary.map { $0 != value } ?? false }
 }
 
 extension InspectedImage {
@@ -110,10 +135,20 @@ extension InspectedImage {
                 ("pid", .integer(Int64(process.pid))), ("uid", .number(UInt64(process.uid))), ("gid", .number(UInt64(process.gid))),
                 ("umask", .string(process.umask.octal)), ("executable", .string(process.executable.string)),
                 ("directory", .string(process.directory.string)), ("kernel", .string(process.kernelRelease)),
-                ("cpu_level", .number(UInt64(process.cpuLevel))), ("xfeatures", .address(process.xfeatures)),
+                ("cpu_level", .number(UInt64(process.cpuLevel))),
+                ("cpu_promise", .number(UInt64(image.processor?.level ?? 0))), ("xfeatures", .address(process.xfeatures)),
                 ("pause_ns", .number(process.pauseNs)),
             ])),
-            ("threads", .array(image.threads.map(Self.json))),
+            ("threads", .array(image.threads.map(json))),
+            ("limits", .array(image.limits.map { limit in
+                .object([("name", .string(limit.name)), ("soft", .string(LimitState.text(limit.soft))), ("hard", .string(LimitState.text(limit.hard)))])
+            })),
+            ("attributes", .array(image.attributes.filter { $0.kind != .filtersAddress }.map { attribute in
+                .object([
+                    ("name", .string(attribute.word)), ("value", .string(attribute.text)),
+                    ("tid", attribute.tid == 0 ? .null : .integer(Int64(attribute.tid))),
+                ])
+            })),
             ("mappings", .array(image.mappings.map { mapping in
                 .object([
                     ("start", .address(mapping.start)), ("end", .address(mapping.end)), ("permissions", .string(mapping.permissions)),
@@ -122,6 +157,15 @@ extension InspectedImage {
                 ])
             })),
             ("descriptors", .array(image.descriptors.map(Self.json))),
+            ("timers", .array(image.timers.map { timer in
+                .object([
+                    ("id", .integer(Int64(timer.id))), ("clock", .integer(Int64(timer.clock))), ("signal", .integer(Int64(timer.signal))),
+                    ("tid", timer.isBound ? .integer(Int64(timer.tid)) : .null), ("value_ns", .number(timer.valueNs)), ("interval_ns", .number(timer.intervalNs)),
+                ])
+            })),
+            ("interval_timers", .array(image.itimers.map { timer in
+                .object([("which", .string(timer.word)), ("value_ns", .number(timer.valueNs)), ("interval_ns", .number(timer.intervalNs))])
+            })),
             ("findings", .array(findings.map { finding in
                 .object([
                     ("class", .string(finding.class.rawValue)), ("what", .string(finding.what)), ("why", .string(finding.why)),
@@ -131,13 +175,20 @@ extension InspectedImage {
         ])
     }
 
-    private static func json(_ thread: ThreadState) -> Json {
+    private func json(_ thread: ThreadState) -> Json {
         var members: [(String, Json)] = [
             ("tid", .integer(Int64(thread.tid))), ("name", .string(thread.name)), ("ended", .bool(thread.flags.contains(.ended))),
             ("fs_base", .address(thread.fsBase)), ("blocked_signals", .address(thread.signalMask)),
         ]
         if let registers = thread.registers {
             members += [("pc", .address(registers.instructionPointer)), ("sp", .address(registers.stackPointer))]
+        }
+        if let state = image.schedulings.first(where: { $0.tid == thread.tid }) {
+            members += [
+                ("policy", .string(state.policyName)), ("nice", .integer(Int64(state.nice))), ("priority", .number(UInt64(state.priority))),
+                ("reset_on_fork", .bool(state.flags & 1 != 0)), ("io_priority", .number(UInt64(state.ioPriority))),
+                ("timer_slack_ns", .number(state.timerSlackNs)), ("processors", state.processors.isEmpty ? .null : .string(state.processorList)),
+            ]
         }
         return .object(members)
     }

@@ -90,7 +90,7 @@ struct SaveRequest {
             try watch.request(process, exit: exit, nonce: meeting.nonce)
             silentSeconds += 1
             if silentSeconds == 5 && !isQuiet {
-                complain("ckpt: \(process.pid): no answer yet: every thread blocks the signal or defers checkpoints, or no process can be started there (ulimit -u); waiting on")
+                complain("ckpt: \(process.pid): no answer yet: every thread blocks the signal or defers checkpoints, no process can be started there (ulimit -u), or a seccomp filter is newer than enable(); waiting on")
             }
         }
     }

@@ -18,7 +18,7 @@ struct Contradiction: CustomTestStringConvertible, Sendable {
         Contradiction("the mapping at 0x500000 is empty") { $0.mappings[1].end = $0.mappings[1].start },
         Contradiction("the mapping at 0x500800 is not page-aligned") { $0.mappings[1].start += 0x800 },
         Contradiction("the mapping at 0x500000 overlaps the one before") { $0.mappings[0].end = 0x50_1000 },
-        Contradiction("leaves the address space") { $0.mappings[4].end = 1 << 47 + 4096 },
+        Contradiction("leaves the address space") { $0.mappings[4].end = 1 << 57 },
         Contradiction("leaves the address space") { $0.mappings[4].end = .max & ~4095 },
         Contradiction("has an unknown protection") { $0.mappings[1].protection = 8 },
         Contradiction("is beyond the end of every file") { $0.mappings[1].file_offset = .max & ~4095 },
@@ -38,6 +38,16 @@ struct Contradiction: CustomTestStringConvertible, Sendable {
         Contradiction("is in no mapping") { $0.headers[0].address = 0x30_0000 },
         Contradiction("is in no mapping") { $0.headers[1].memory += 4096 },
         Contradiction("shares bytes of the file") { $0.headers[2].offset = $0.headers[0].offset },
+    ]
+
+    static let states: [Contradiction] = [
+        Contradiction("the scheduling of thread 100 is there twice") {
+            let state = ckpt_scheduling(fixtureThread: 100)
+            $0.schedulings = [state, state]
+        },
+        Contradiction("the scheduling of thread 0 is there twice, or none") { $0.schedulings = [ckpt_scheduling(fixtureThread: 0)] },
+        Contradiction("the limit of nofile is there twice") { $0.limits = [ckpt_limit(resource: 7, reserved: 0, soft: 1, hard: 2), ckpt_limit(resource: 7, reserved: 0, soft: 1, hard: 2)] },
+        Contradiction("the limit of core is there twice, or none") { $0.limits = [ckpt_limit(resource: 4, reserved: 0, soft: 3, hard: 2)] },
     ]
 
     static let runs: [Contradiction] = [
@@ -171,6 +181,7 @@ extension ImageBuilder {
 
     @Test(arguments: Contradiction.mappings) func `mappings are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.headers) func `program headers are checked`(_ one: Contradiction) throws { try expectRefused(one) }
+    @Test(arguments: Contradiction.states) func `schedulings and limits are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.runs) func `page runs are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.threads) func `threads are checked`(_ one: Contradiction) throws { try expectRefused(one) }
     @Test(arguments: Contradiction.process) func `the process is checked`(_ one: Contradiction) throws { try expectRefused(one) }
@@ -202,5 +213,12 @@ extension ImageBuilder {
         #expect(try failure(builder.image)?.what.contains("truncated") == true)
         builder.editElfHeader = { $0.put(UInt16(0), at: 56) }
         #expect(try failure(builder.image)?.what.contains("no program headers") == true)
+    }
+}
+
+extension ckpt_scheduling {
+    fileprivate init(fixtureThread tid: Int32) {
+        self.init()
+        self.tid = tid
     }
 }

@@ -57,8 +57,11 @@ extension ImageBuilder {
         if hasAuxiliaryVector { notes += ImageBuilder.note("CORE", 6, [UInt8](repeating: 0, count: 32)) }
         notes += ours(CKPT_NOTE_PROCESS, bytes(of: process))
         notes += table(CKPT_NOTE_MAPPINGS, mappings) + table(CKPT_NOTE_RUNS, runs) + table(CKPT_NOTE_THREADS, threads)
+        notes += table(CKPT_NOTE_SCHEDULINGS, schedulings) + table(CKPT_NOTE_LIMITS, limits) + table(CKPT_NOTE_ATTRIBUTES, attributes)
         notes += table(CKPT_NOTE_SIGNALS, actions) + table(CKPT_NOTE_DESCRIPTORS, descriptors) + table(CKPT_NOTE_PIPES, pipes)
         notes += table(CKPT_NOTE_EVENTFDS, eventfds) + table(CKPT_NOTE_TIMERFDS, timerfds) + table(CKPT_NOTE_EPOLLS, epolls)
+        notes += table(CKPT_NOTE_TIMERS, timers) + table(CKPT_NOTE_ITIMERS, itimers) + table(CKPT_NOTE_SIGNALFDS, signalfds)
+        notes += table(CKPT_NOTE_QUEUED, queued)
         return notes + table(CKPT_NOTE_BLOBS, blobs) + ours(CKPT_NOTE_STRINGS, strings)
     }
 

@@ -15,12 +15,19 @@ struct ImageBuilder {
     var mappings: [ckpt_mapping] = []
     var runs: [ckpt_run] = []
     var threads: [ckpt_thread] = []
+    var schedulings: [ckpt_scheduling] = []
+    var limits: [ckpt_limit] = []
+    var attributes: [ckpt_attribute] = []
     var actions: [ckpt_signal_action] = []
     var descriptors: [ckpt_descriptor] = []
     var pipes: [ckpt_pipe] = []
     var eventfds: [ckpt_eventfd] = []
     var timerfds: [ckpt_timerfd] = []
     var epolls: [ckpt_epoll_entry] = []
+    var timers: [ckpt_timer] = []
+    var itimers: [ckpt_itimer] = []
+    var signalfds: [ckpt_signalfd] = []
+    var queued: [ckpt_signal_queued] = []
     var blobs: [ckpt_blob] = []
     var strings: [UInt8] = [0]
     var headers: [Header] = []
@@ -149,7 +156,7 @@ struct ImageBuilder {
         addDescriptor(9, CKPT_DESCRIPTOR_FILE)
         descriptors[6].shared_with = 3
         eventfds = [ckpt_eventfd(count: 5, semaphore: 1, reserved: 0)]
-        timerfds = [ckpt_timerfd(clock: 1, settime_flags: 0, ticks: 2, value_ns: 3, interval_ns: 4)]
+        timerfds = [ckpt_timerfd(clock: 1, settime_flags: 0, ticks: 2, value_ns: 3, interval_ns: 4, clock_ns: 5)]
         epolls = [ckpt_epoll_entry(epoll: 6, target: 4, events: 1, reserved: 0, data: 42, device: 1, inode: 2)]
         let content = Array("content of a pipe".utf8)
         blobs = [ckpt_blob(file_offset: 4096 + UInt64(data.count), byte_count: UInt64(content.count), crc: content.span.crc32c(), reserved: 0)]

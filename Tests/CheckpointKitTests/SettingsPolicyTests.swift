@@ -95,6 +95,22 @@ struct SettingsPolicyTests {
         guard case .invalidSetting("CKPT_SINK", "/opt/ckpt", _) = error else { return #expect(Bool(false), "\(error as Any)") }
     }
 
+    @Test func `a promise about the processor is believed only when glibc says the same`() throws {
+        func level(_ text: String, _ active: Set<String>?) throws -> UInt32? {
+            let settings = try Settings.resolve(.init(), in: Settings.Surroundings(
+                variable: { $0 == "CKPT_CPU" ? Array(text.utf8) : nil }, directory: Array("/home".utf8), programName: Array("p".utf8),
+                glibcFeatures: { active }))
+            return try #require(settings).processorLevel?.number
+        }
+        #expect(try level("none", nil) == nil)
+        #expect(try level("x86-64-v2", ["SSE4_2", "POPCNT"]) == 2 && level("X86-64-V3", ["AVX2", "XSAVE"]) == 3 && level("x86-64", []) == 1)
+        for (text, active) in [("x86-64-v2", nil), ("x86-64-v2", ["AVX2"]), ("x86-64-v3", ["XSAVEC"]), ("x86-64-v7", [])] as [(String, Set<String>?)] {
+            let error = #expect(throws: CheckpointError.self) { try level(text, active) }
+            guard case .invalidSetting("CKPT_CPU", text, let reason) = error else { return #expect(Bool(false), "\(error as Any)") }
+            #expect(active != ["AVX2"] || reason.contains("AVX2; start the program by: env $(ckpt check --cpu x86-64-v2)"))
+        }
+    }
+
     @Test func `a request that is too soon is an outcome and an event`() async throws {
         let scribe = FakeScribe(answer: .init(outcome: CKPT_OUTCOME_TOO_SOON)), coordinator = Coordinator(scribe.engine)
         try coordinator.enable(Configuration(image: "/tmp/x.img", minimumInterval: .seconds(1)))

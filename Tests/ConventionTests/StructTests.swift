@@ -6,11 +6,15 @@ import Testing
 struct StructTests {
     static let onDisk: [String: Int] = [
         "ckpt_table": MemoryLayout<ckpt_table>.size, "ckpt_ident": MemoryLayout<ckpt_ident>.size,
-        "ckpt_process": MemoryLayout<ckpt_process>.size, "ckpt_mapping": MemoryLayout<ckpt_mapping>.size,
+        "ckpt_process": MemoryLayout<ckpt_process>.size, "ckpt_processor": MemoryLayout<ckpt_processor>.size, "ckpt_mapping": MemoryLayout<ckpt_mapping>.size,
         "ckpt_run": MemoryLayout<ckpt_run>.size, "ckpt_thread": MemoryLayout<ckpt_thread>.size,
+        "ckpt_scheduling": MemoryLayout<ckpt_scheduling>.size, "ckpt_limit": MemoryLayout<ckpt_limit>.size,
+        "ckpt_attribute": MemoryLayout<ckpt_attribute>.size,
         "ckpt_signal_action": MemoryLayout<ckpt_signal_action>.size, "ckpt_descriptor": MemoryLayout<ckpt_descriptor>.size,
         "ckpt_pipe": MemoryLayout<ckpt_pipe>.size, "ckpt_eventfd": MemoryLayout<ckpt_eventfd>.size,
         "ckpt_timerfd": MemoryLayout<ckpt_timerfd>.size, "ckpt_epoll_entry": MemoryLayout<ckpt_epoll_entry>.size,
+        "ckpt_signalfd": MemoryLayout<ckpt_signalfd>.size, "ckpt_signal_queued": MemoryLayout<ckpt_signal_queued>.size,
+        "ckpt_timer": MemoryLayout<ckpt_timer>.size, "ckpt_itimer": MemoryLayout<ckpt_itimer>.size,
         "ckpt_blob": MemoryLayout<ckpt_blob>.size, "ckpt_chunk": MemoryLayout<ckpt_chunk>.size,
         "ckpt_shared": MemoryLayout<ckpt_shared>.size, "ckpt_guard_pages": MemoryLayout<ckpt_guard_pages>.size,
     ]

@@ -28,14 +28,17 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
     }
 
     static let inC: [Fixture] = [
-        Fixture("mapping"), Fixture("mapping_down"), Fixture("mapping_guard"), Fixture("mapping_sealed"), Fixture("mapping_reserve"), Fixture("mapping_many"),
-        Fixture("shared_anonymous"), Fixture("shared_memfd"), Fixture("shared_deleted"), Fixture("shared_busy"), Fixture("shared_file"), Fixture("shared_segment", "removed"), Fixture("shared_segment", "kept"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("vdso"),
+        Fixture("mapping"), Fixture("mapping_down"), Fixture("mapping_droppable"), Fixture("mapping_guard"), Fixture("mapping_sealed"), Fixture("mapping_reserve"), Fixture("mapping_many"),
+        Fixture("shared_anonymous"), Fixture("shared_memfd"), Fixture("shared_deleted"), Fixture("shared_busy"), Fixture("shared_file"), Fixture("shared_segment", "removed"), Fixture("shared_segment", "kept"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("processor", "ymm"), Fixture("processor", "zmm"), Fixture("vdso"),
         Fixture("thread"), Fixture("thread_many", needsItsIds: true), Fixture("thread_local"), Fixture("thread_leader"),
         Fixture("condition", needsItsIds: true), Fixture("timed_wait", needsItsIds: true), Fixture("blocked", "without queues", needsItsIds: true), Fixture("blocked_alone", "poll"), Fixture("blocked_alone", "epoll"),
         Fixture("mutex", "normal"), Fixture("mutex", "recursive", needsItsIds: true), Fixture("mutex", "checking", needsItsIds: true),
         Fixture("mutex", "robust", needsItsIds: true), Fixture("mutex", "inheriting", needsItsIds: true),
         Fixture("mutex", "inheriting-robust", needsItsIds: true), Fixture("mutex", "robust-orphan", needsItsIds: true),
-        Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"),
+        Fixture("mutex", "process-shared"), Fixture("mutex", "process-shared-robust", needsItsIds: true), Fixture("coroutine"),
+        Fixture("scheduling"), Fixture("limit"), Fixture("attribute"), Fixture("attribute_seccomp", "inherited"),
+        Fixture("alternate_stack"), Fixture("signal_action"), Fixture("signal_pending"), Fixture("signal_mask"), Fixture("signal_queued"), Fixture("signalfd"),
+        Fixture("timer"), Fixture("timer_exact"), Fixture("timer_thread", needsItsIds: true), Fixture("timer_interval", "far"), Fixture("timer_interval", "soon"), Fixture("timer_interval", "pending"),
         Fixture("directory"), Fixture("file"), Fixture("file_tail"), Fixture("file_deleted"), Fixture("direct_io"), Fixture("aio"), Fixture("ring"), Fixture("pipe"), Fixture("eventfd"), Fixture("socket"), Fixture("epoll"), Fixture("timerfd"),
         Fixture("device", needsDevices: true),
         Fixture("streams", "inherited", standardInput: "what the driver says"), Fixture("streams", "own", factsFile: "facts"),

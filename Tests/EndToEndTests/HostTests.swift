@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import CCheckpointABI
+import Foundation
 import Glibc
 import Testing
 
@@ -46,6 +48,37 @@ import Testing
     func `without user namespaces a program restarts with new ids, and that is said`(fixture: Fixture) throws {
         let run = try travel(fixture, ["--no-user-namespaces"], [])
         try expectTheSame(run)
+    }
+
+    /// Five seconds after its boot, or a month later; the image is one of another boot.
+    @Test(arguments: ["vdso", "timed_wait", "timerfd", "epoll", "SwiftDispatch", "SwiftTasks"], [true, false])
+    func `the clocks go on at a host with a shorter or longer uptime`(program: String, isShorter: Bool) throws {
+        let uptime = max((Int(text(of: "/proc/uptime").prefix { $0 != "." }) ?? 0) - 5, 0)
+        let run = try Run(Fixture(program, needsItsIds: true), as: .nobody)
+        try run.explain {
+            try run.start()
+            try run.checkpoint(.save)
+            try run.kill()
+            var forge = try Forge(Array(try #require(FileManager.default.contents(atPath: run.image))))
+            try forge.put(1, inNote: CKPT_NOTE_PROCESS.rawValue, at: MemoryLayout<ckpt_process>.offset(of: \.boot_id)!)
+            try Data(forge.bytes).write(to: URL(fileURLWithPath: run.image))
+            setOwner(run.image, 65534)
+            // And once more there: the program has clocks of its own now.
+            for turn in 1 ... 2 {
+                try run.start(Workshop.shared.program("another_host"),
+                    ["--clocks", isShorter ? "-\(uptime)" : "2592000", "--", Workshop.shared.program("ckpt-restart"), run.image])
+                if turn == 2 { break }
+                try run.waitUntilAlive()
+                try run.checkpoint(.save)
+                try run.kill()
+            }
+        }
+        try expectTheSame(run)
+    }
+
+    @Test func `on the same host the clocks never go backwards either`() throws {
+        let uptime = max((Int(text(of: "/proc/uptime").prefix { $0 != "." }) ?? 0) - 5, 0)
+        try expectTheSame(travel(Fixture("vdso"), ["--clocks", "-\(uptime)"], []))
     }
 
     @Test func `without user namespaces a kept id is refused in one line`() throws {

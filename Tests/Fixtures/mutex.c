@@ -34,6 +34,7 @@ int main(int count, char **arguments) {
     pthread_mutexattr_init(&attributes);
     if (strstr(kind, "recursive")) pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
     if (strstr(kind, "checking")) pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+    if (strstr(kind, "process-shared")) pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     if (strstr(kind, "robust")) pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
     if (strstr(kind, "inheriting")) pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
     need(pthread_mutex_init(&mutex, &attributes) == 0);

@@ -2,6 +2,7 @@
 // Eight threads: names, thread-local storage, ids that agree with what glibc and the kernel hold, and the join after it.
 #include "fixture.h"
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 
 #define THREADS 8
 static __thread int local = -1;
@@ -9,6 +10,14 @@ static __thread char local_array[4096];
 static pthread_barrier_t started, released;
 static pthread_t threads[THREADS];
 static char lines[THREADS][200];
+
+// What the kernel keeps up to date where rseq is registered.
+static int is_on_a_processor(void) {
+    if (__rseq_size == 0) return 1;
+    struct rseq *area = (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
+    int processor = (int)*(volatile uint32_t *)&area->cpu_id;
+    return processor >= 0 && processor < 65536;
+}
 
 static void *work(void *argument) {
     int index = (int)(intptr_t)argument;
@@ -33,9 +42,9 @@ static void *work(void *argument) {
     int owner_is_me = mutex.__data.__owner == gettid();
     int deadlock = pthread_mutex_lock(&mutex) == EDEADLK;
     pthread_mutex_unlock(&mutex);
-    snprintf(lines[index], sizeof lines[index], "thread %d: %s %s, local %d %d, self %d, owner %d, deadlock %d, kill %d, tgkill %d", index,
+    snprintf(lines[index], sizeof lines[index], "thread %d: %s %s, local %d %d, self %d, owner %d, deadlock %d, kill %d, tgkill %d, rseq %d", index,
         found, strcmp(found, kernel) == 0 ? "agrees" : kernel, local, local_array[4095], pthread_equal(self, pthread_self()) != 0,
-        owner_is_me, deadlock, pthread_kill(self, 0), (int)syscall(SYS_tgkill, getpid(), gettid(), 0));
+        owner_is_me, deadlock, pthread_kill(self, 0), (int)syscall(SYS_tgkill, getpid(), gettid(), 0), is_on_a_processor());
     return (void *)(intptr_t)(index * 1000);
 }
 

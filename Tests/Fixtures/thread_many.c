@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hundred threads, each at another depth of its stack.
+// Many threads (a hundred, or as many as the argument says), each at another depth of its stack.
 #include "fixture.h"
 
-#define THREADS 100
+#define THREADS_MAX 1500
 static pthread_barrier_t started;
 static int released;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -19,11 +19,13 @@ static long descend(int depth) {
 }
 static void *work(void *index) { return (void *)descend((int)(intptr_t)index); }
 
-int main(void) {
+int main(int argument_count, char **arguments) {
     fixture_begin();
-    pthread_t threads[THREADS];
-    pthread_barrier_init(&started, NULL, THREADS + 1);
-    for (intptr_t i = 0; i < THREADS; i++) need(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
+    int count = argument_count > 1 ? atoi(arguments[1]) : 100;
+    need(count > 0 && count <= THREADS_MAX);
+    static pthread_t threads[THREADS_MAX];
+    pthread_barrier_init(&started, NULL, (unsigned)count + 1);
+    for (intptr_t i = 0; i < count; i++) need(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
     pthread_barrier_wait(&started);
     fixture_checkpoint_here();
     pthread_mutex_lock(&mutex);
@@ -31,7 +33,7 @@ int main(void) {
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&mutex);
     long sum = 0;
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i < count; i++) {
         void *result;
         need(pthread_join(threads[i], &result) == 0);
         sum += (long)result;

@@ -22,6 +22,25 @@ static int expires_between(int timer, long least, long most) {
     long left = time.it_value.tv_sec * 1000 + time.it_value.tv_nsec / 1000000;
     return left >= least && left <= most;
 }
+// Whether it expires at this date, as near as the time between two calls.
+static int is_at(int timer, const struct timespec *date) {
+    struct timespec now;
+    struct itimerspec time;
+    clock_gettime(CLOCK_REALTIME, &now);
+    timerfd_gettime(timer, &time);
+    long long off = (now.tv_sec + time.it_value.tv_sec - date->tv_sec) * 1000000000ll + now.tv_nsec + time.it_value.tv_nsec - date->tv_nsec;
+    return off > -20000000 && off < 20000000;
+}
+static void settime_flags(int timer, char *to, size_t byte_count) {
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", timer);
+    int file = open(path, O_RDONLY);
+    ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    text[length > 0 ? length : 0] = 0;
+    char *line = strstr(text, "settime flags:");
+    snprintf(to, byte_count, "%.*s", line ? (int)strcspn(line, "\n") : 0, line ? line : "");
+}
 static unsigned long ticks(int timer) {
     uint64_t count = 0;
     return read(timer, &count, sizeof count) == sizeof count ? count : 0;
@@ -35,6 +54,10 @@ int main(void) {
     int expired = create(CLOCK_MONOTONIC, 0, 1, 0);
     int repeating = create(CLOCK_MONOTONIC, 0, 1, 1);
     int disarmed = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    int on_set = create(CLOCK_REALTIME, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, 3600000, 0);
+    struct timespec date;
+    clock_gettime(CLOCK_REALTIME, &date);
+    date.tv_sec += 3600;
     int soon = create(CLOCK_MONOTONIC, TFD_TIMER_ABSTIME, 300, 0);
     fixture_sleep(10);
 
@@ -43,6 +66,11 @@ int main(void) {
     fact_that(expires_between(far, 3000000, 3600000));
     fact_that(expires_between(far_real, 3000000, 3600000));
     fact_that(expires_between(boot, 3000000, 3600000));
+    fact_that(expires_between(on_set, 3000000, 3600000));
+    fact_that(is_at(on_set, &date));
+    char info[64];
+    settime_flags(on_set, info, sizeof info);
+    fact("%s", info);
     struct itimerspec time;
     timerfd_gettime(far_real, &time);
     fact("its interval is %ld s", (long)time.it_interval.tv_sec);

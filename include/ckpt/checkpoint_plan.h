@@ -5,7 +5,7 @@
 
 #include "image.h"
 
-#define CKPT_PLAN_VERSION 2u
+#define CKPT_PLAN_VERSION 3u
 #define CKPT_EXIT_STATUS_DEFAULT 85
 
 // How written pages are found. AUTO tries UFFD, then takes full images (NONE): MPROTECT makes system calls of the program fail
@@ -37,6 +37,8 @@ struct ckpt_plan {
     uint32_t compression;               // enum ckpt_compression
     int32_t compression_level;
     uint32_t sink_patience_ms;          // a sink that makes no progress for so long has failed; 0: a minute
+    uint32_t processor_level;           // the program promises to use no more than x86-64-v1 … v4 (CKPT_CPU); 0: no promise
+    uint32_t reserved;
     char sink_path[CKPT_PATH_BYTES];    // absolute path of the program that is run as sink; empty: the image is written directly
     char image_path[CKPT_PATH_BYTES];   // absolute
 };
@@ -65,7 +67,8 @@ enum ckpt_outcome {
     X(SINK, "passing the image to its sink") \
     X(LIMIT, "keeping to the limit of disk space") \
     X(PARENT, "finding the parent image") \
-    X(TRACKER, "tracking written pages")
+    X(TRACKER, "tracking written pages") \
+    X(SECCOMP, "a seccomp filter that was not tried")
 enum ckpt_step {
 #define X(name, text) CKPT_STEP_##name,
     CKPT_STEP_LIST(X)

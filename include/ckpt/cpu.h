@@ -38,6 +38,44 @@ static inline void ckpt_cpu_words(uint32_t words[8]) {
     }
 }
 
+// What instructions are chosen by beside that, in the words of struct ckpt_processor: leaf 13.1 EAX (glibc's lazy binding takes
+// XSAVEC), leaf 7.1 EDX, leaf 0x80000008 EBX. A leaf that is not there reads 0.
+static inline void ckpt_cpu_more_words(uint32_t words[3]) {
+    uint32_t r[4], last;
+    for (int i = 0; i < 3; i++) words[i] = 0;
+    ckpt_cpu_leaf(0, 0, r);
+    last = r[0];
+    if (last >= 13) {
+        ckpt_cpu_leaf(13, 1, r);
+        words[0] = r[0];
+    }
+    if (last >= 7) {
+        ckpt_cpu_leaf(7, 0, r);
+        if (r[0] >= 1) {
+            ckpt_cpu_leaf(7, 1, r);
+            words[1] = r[3];
+        }
+    }
+    ckpt_cpu_leaf(0x80000000u, 0, r);
+    if (r[0] >= 0x80000008u) {
+        ckpt_cpu_leaf(0x80000008u, 0, r);
+        words[2] = r[1];
+    }
+}
+
+// Where a component of the XSAVE area lies in the layout that signal frames have (not the compacted one), and its size.
+// Intel's and AMD's processors differ in the offsets. 0, 0: not there.
+static inline void ckpt_cpu_component(uint32_t number, uint32_t *offset, uint32_t *byte_count) {
+    uint32_t r[4];
+    *offset = *byte_count = 0;
+    ckpt_cpu_leaf(0, 0, r);
+    if (number < 2 || r[0] < 13) return;
+    ckpt_cpu_leaf(13, number, r);
+    if (r[0] == 0 || (r[2] & 1)) return; // bit 0 of ECX: a state of the kernel's
+    *byte_count = r[0];
+    *offset = r[1];
+}
+
 // XCR0: the state that the kernel lets programs use; 0 without XSAVE.
 static inline uint64_t ckpt_cpu_xfeatures(void) {
     uint32_t words[8], low, high;

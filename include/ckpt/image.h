@@ -46,6 +46,14 @@ enum ckpt_note_type {
     CKPT_NOTE_BLOBS = CKPT_NOTE_BASE + 12, // table of struct ckpt_blob: bytes that are no memory (pipe contents, embedded files)
     CKPT_NOTE_STRINGS = CKPT_NOTE_BASE + 13, // raw bytes, no table header
     CKPT_NOTE_CHUNKS = CKPT_NOTE_BASE + 14, // table of struct ckpt_chunk, ascending by image_offset: compressed images only
+    CKPT_NOTE_TIMERS = CKPT_NOTE_BASE + 15, // table of struct ckpt_timer
+    CKPT_NOTE_ITIMERS = CKPT_NOTE_BASE + 16, // table of struct ckpt_itimer
+    CKPT_NOTE_SIGNALFDS = CKPT_NOTE_BASE + 17, // table of struct ckpt_signalfd
+    CKPT_NOTE_QUEUED = CKPT_NOTE_BASE + 18, // table of struct ckpt_signal_queued
+    CKPT_NOTE_SCHEDULINGS = CKPT_NOTE_BASE + 19, // table of struct ckpt_scheduling: threads that have not ended
+    CKPT_NOTE_LIMITS = CKPT_NOTE_BASE + 20, // table of struct ckpt_limit
+    CKPT_NOTE_ATTRIBUTES = CKPT_NOTE_BASE + 21, // table of struct ckpt_attribute
+    CKPT_NOTE_PROCESSOR = CKPT_NOTE_BASE + 27, // struct ckpt_processor
     CKPT_NOTE_SHARED = CKPT_NOTE_BASE + 23, // table of struct ckpt_shared, ascending by address
     CKPT_NOTE_GUARDS = CKPT_NOTE_BASE + 24, // table of struct ckpt_guard_pages, ascending, no overlap
 };
@@ -116,6 +124,15 @@ struct ckpt_process {
     uint64_t pause_ns;                  // of this checkpoint, as far as it was known when the notes were written
 };
 
+// The processor, beside what struct ckpt_process says of it.
+#define CKPT_COMPONENT_COUNT 32u
+struct ckpt_processor {
+    uint64_t permitted;         // state components that this program may use: AMX only when it has asked for it (ARCH_GET_XCOMP_PERM)
+    uint32_t level;             // CKPT_CPU: the program promises to use no more than x86-64-v1 … v4; 0: no promise
+    uint32_t cpuid[3];          // leaf 13.1 EAX, leaf 7.1 EDX, leaf 0x80000008 EBX
+    struct { uint32_t offset, byte_count; } components[CKPT_COMPONENT_COUNT]; // of the XSAVE area in the signal frames (leaf 13); 0, 0: not there
+};
+
 enum ckpt_mapping_kind {
     CKPT_MAPPING_ANONYMOUS = 1, // private anonymous, the thread stacks and the heap included
     CKPT_MAPPING_FILE = 2,      // private mapping of a file, or a shared one that nobody here can write
@@ -134,7 +151,8 @@ enum ckpt_mapping_flag {
     CKPT_MAPPING_SHARED = 1, CKPT_MAPPING_DELETED = 2,
     CKPT_MAPPING_GROWS_DOWN = 4, CKPT_MAPPING_WIPE_ON_FORK = 8, CKPT_MAPPING_DONT_FORK = 16,
     CKPT_MAPPING_LOCKED = 32, CKPT_MAPPING_HUGE = 64, CKPT_MAPPING_NO_HUGE = 128, CKPT_MAPPING_DONT_DUMP = 256,
-    CKPT_MAPPING_SEALED = 512,  // mseal
+    CKPT_MAPPING_DROPPABLE = 512,       // MAP_DROPPABLE: the kernel may empty it at any time; never saved (it holds the state of vDSO getrandom)
+    CKPT_MAPPING_SEALED = 1024,  // mseal
 };
 struct ckpt_mapping {
     uint64_t start, end;
@@ -213,10 +231,65 @@ struct ckpt_thread {
     uint8_t name[16];
 };
 
+#define CKPT_PROCESSOR_BYTES 128u
+struct ckpt_scheduling {
+    int32_t tid;
+    uint32_t policy;            // SCHED_…
+    uint32_t flags;             // SCHED_FLAG_…: 1 children begin anew (SCHED_RESET_ON_FORK)
+    int32_t nice;
+    uint32_t priority;          // of SCHED_FIFO and SCHED_RR
+    uint32_t io_priority;       // as ioprio_get tells: class << 13 | level; 0: as the nice value says
+    uint64_t runtime_ns, deadline_ns, period_ns; // of SCHED_DEADLINE; runtime of others: a time slice of their own, or 0
+    uint64_t timer_slack_ns;    // 0: none, as real-time threads have it
+    uint32_t processor_byte_count; // of `processors`; 0: may run on every one that the process was allowed, or not known
+    uint32_t reserved;
+    uint8_t processors[CKPT_PROCESSOR_BYTES]; // bit n % 8 of byte n / 8: may run on processor n
+};
+
+struct ckpt_limit { uint32_t resource /* RLIMIT_… */, reserved; uint64_t soft, hard; };
+
+// What prctl and its like tell. `tid` 0: of the process, or of every thread that has no record of its own. Not there: unknown.
+enum ckpt_attribute_kind {
+    CKPT_ATTRIBUTE_DEATH_SIGNAL = 1, CKPT_ATTRIBUTE_NO_NEW_PRIVILEGES = 2, CKPT_ATTRIBUTE_KEEP_CAPABILITIES = 3,
+    CKPT_ATTRIBUTE_SECUREBITS = 4, CKPT_ATTRIBUTE_PERSONALITY = 5, CKPT_ATTRIBUTE_TIME_STAMPS = 6 /* PR_GET_TSC */,
+    CKPT_ATTRIBUTE_MACHINE_CHECK = 7 /* PR_MCE_KILL_GET */, CKPT_ATTRIBUTE_STORE_BYPASS = 8, CKPT_ATTRIBUTE_INDIRECT_BRANCH = 9 /* PR_GET_SPECULATION_CTRL */,
+    CKPT_ATTRIBUTE_SECCOMP_MODE = 10, CKPT_ATTRIBUTE_SECCOMP_FILTERS = 11, // as /proc/PID/status tells
+    // of the process
+    CKPT_ATTRIBUTE_DUMPABLE = 16, CKPT_ATTRIBUTE_NO_HUGE_PAGES = 17 /* PR_GET_THP_DISABLE */, CKPT_ATTRIBUTE_SUBREAPER = 18,
+    CKPT_ATTRIBUTE_OOM_ADJUSTMENT = 19 /* oom_score_adj, signed */, CKPT_ATTRIBUTE_DENY_WRITE_EXECUTE = 20 /* PR_GET_MDWE */,
+    CKPT_ATTRIBUTE_INHERITED_FILTERS = 21, // seccomp filters that are the environment's: those when the program was loaded
+    CKPT_ATTRIBUTE_FILTERS_ADDRESS = 22, // where a restart writes two u32: how many there are now, twice
+};
+struct ckpt_attribute { uint32_t kind; int32_t tid; uint64_t value; };
+
 struct ckpt_signal_action {     // 1…64, except SIGKILL and SIGSTOP
     uint32_t number, reserved;
     uint64_t handler;           // 0: default, 1: ignored
     uint64_t flags, restorer, mask;
+};
+// What is said of a pending signal. Of one number and target in the order in which they come; a signal that is pending (see
+// struct ckpt_process and struct ckpt_thread) and not here came as kill or tgkill of the program itself would send it.
+struct ckpt_signal_queued {
+    int32_t tid;                // of the thread that it is for; 0: the process
+    uint32_t reserved;
+    uint8_t information[128];   // siginfo_t
+};
+
+struct ckpt_timer {             // POSIX timer: timer_create
+    int32_t id;                 // the kernel's
+    int32_t clock;              // CLOCK_…, as /proc/PID/timers has it; negative: CPU time (include/linux/posix-timers.h)
+    uint32_t notify;            // SIGEV_SIGNAL 0, SIGEV_NONE 1, SIGEV_THREAD 2; SIGEV_THREAD_ID 4: `tid` gets the signal
+    int32_t signal;
+    int32_t tid;                // 0: of no thread of the program
+    uint32_t overrun;           // timer_getoverrun
+    uint64_t value;             // sigev_value
+    uint64_t value_ns;          // until the next expiration; 0: disarmed
+    uint64_t interval_ns;
+};
+struct ckpt_itimer {            // interval timer: setitimer, alarm
+    uint32_t which, reserved;   // ITIMER_REAL 0, ITIMER_VIRTUAL 1, ITIMER_PROF 2
+    uint64_t value_ns;          // until the next expiration; 0: as soon as its signal has been taken
+    uint64_t interval_ns;
 };
 
 enum ckpt_descriptor_kind {
@@ -267,7 +340,9 @@ struct ckpt_timerfd {
     uint64_t ticks;             // expirations not yet read
     uint64_t value_ns;          // until the next expiration; 0: disarmed
     uint64_t interval_ns;
+    uint64_t clock_ns;          // of the timer's clock when this was read; 0: not known
 };
+struct ckpt_signalfd { uint64_t mask; }; // bit n-1: signal n is read there
 struct ckpt_epoll_entry {
     int32_t epoll, target;      // descriptor numbers
     uint32_t events, reserved;
@@ -292,8 +367,9 @@ struct ckpt_chunk {
 // Filled by ckpt-restart in the restarted program's memory before its first instruction.
 #define CKPT_PATH_BYTES 4096u
 #define CKPT_ENVIRONMENT_BYTES 8192u
+#define CKPT_RESTART_CONTEXT_VERSION 2u // which fields the library in the program knows, until a restart writes which it has filled
 struct ckpt_restart_context {
-    uint32_t version;           // 1
+    uint32_t version;           // 1: all up to `interval_timer`; 2: all
     uint32_t restart_count;     // restarts in this line of runs, this one included: the image holds the number before it
     uint64_t run;               // of the new run: random
     uint64_t image;             // identifier that was restarted
@@ -318,22 +394,33 @@ struct ckpt_restart_context {
     uint64_t interval_ns;
     int32_t interval_signal;
     int32_t interval_timer;     // the kernel's id of that timer; -1: none
+    // Since version 2. What the record beside the image tells (NAME.d/restarts); -1: not known.
+    int32_t restarts_here;      // restarts of `image` here, this one included
+    int32_t siblings;           // processes restarted from `image` here before that still run
 };
 
 #define CKPT_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " is on disk")
 CKPT_ASSERT_SIZE(ckpt_table, 16);
 CKPT_ASSERT_SIZE(ckpt_ident, 104);
 CKPT_ASSERT_SIZE(ckpt_process, 336);
+CKPT_ASSERT_SIZE(ckpt_processor, 280);
 CKPT_ASSERT_SIZE(ckpt_mapping, 64);
 CKPT_ASSERT_SIZE(ckpt_shared, 64);
 CKPT_ASSERT_SIZE(ckpt_guard_pages, 16);
 CKPT_ASSERT_SIZE(ckpt_run, 32);
 CKPT_ASSERT_SIZE(ckpt_thread, 128);
+CKPT_ASSERT_SIZE(ckpt_scheduling, 192);
+CKPT_ASSERT_SIZE(ckpt_limit, 24);
+CKPT_ASSERT_SIZE(ckpt_attribute, 16);
 CKPT_ASSERT_SIZE(ckpt_signal_action, 40);
 CKPT_ASSERT_SIZE(ckpt_descriptor, 104);
 CKPT_ASSERT_SIZE(ckpt_pipe, 24);
 CKPT_ASSERT_SIZE(ckpt_eventfd, 16);
-CKPT_ASSERT_SIZE(ckpt_timerfd, 32);
+CKPT_ASSERT_SIZE(ckpt_timerfd, 40);
+CKPT_ASSERT_SIZE(ckpt_signalfd, 8);
+CKPT_ASSERT_SIZE(ckpt_signal_queued, 136);
+CKPT_ASSERT_SIZE(ckpt_timer, 48);
+CKPT_ASSERT_SIZE(ckpt_itimer, 24);
 CKPT_ASSERT_SIZE(ckpt_epoll_entry, 40);
 CKPT_ASSERT_SIZE(ckpt_blob, 24);
 CKPT_ASSERT_SIZE(ckpt_chunk, 32);

@@ -40,10 +40,13 @@
     X(WAIT, "waiting for the threads") \
     X(CLOSE, "closing the restarter's descriptors") \
     X(PLACE_ID, "writing a thread id") \
-    X(TIMER, "starting the timer of the periodic checkpoint") \
+    X(TIMER, "starting a timer") \
     X(VIEW, "mapping memory from the image") \
     X(LOADER, "loading, whose process was killed") \
     X(HOLD, "holding a thread's system calls until memory is loaded") \
+    X(THREAD_SCHEDULING, "setting the scheduling of a thread") \
+    X(ATTRIBUTE, "setting an attribute of the process") \
+    X(LIMIT, "setting a resource limit") \
     X(SEAL, "sealing a mapping (mseal)")
 enum ckpt_restart_step {
 #define X(name, text) CKPT_RESTART_STEP_##name,

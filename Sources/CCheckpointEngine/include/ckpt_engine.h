@@ -10,7 +10,9 @@ enum ckpt_request_flag { CKPT_REQUEST_EXIT = 1 /* checkpoint and exit */, CKPT_R
 // Arms the process with this plan, which is copied: maps the arena and the beacon, installs the handlers. Armed before:
 // the new plan replaces the old one. Returns 0 or a negative errno: -EBUSY when the program handles one of the signals
 // itself, -EINVAL for a plan that is not valid.
+// -EPERM with a name in `ckpt_engine_refused_call`: a seccomp filter of the program forbids what checkpoints need.
 int ckpt_engine_arm(const struct ckpt_plan *plan);
+const char *ckpt_engine_refused_call(void); // NULL: none
 
 // Gives the signals back and unmaps arena and beacon; waits for a checkpoint that is under way. 0 or a negative errno.
 int ckpt_engine_disarm(void);

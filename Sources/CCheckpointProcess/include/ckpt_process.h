@@ -68,6 +68,10 @@ const char *ckpt_invocation_name(void);
 #define CKPT_RSEQ_SIGNATURE 0x53053053u
 uint32_t ckpt_rseq(uint64_t *offset);
 
+// Whether glibc takes this feature (a name of its tunable glibc.cpu.hwcaps) for usable: 1, 0, or -1 when it does not say (before
+// 2.33, and in a static program) or the name is not known here.
+int32_t ckpt_glibc_has(const char *name);
+
 // Build id of the executable (PT_NOTE, NT_GNU_BUILD_ID): the byte count, 0 when it has none.
 uint32_t ckpt_executable_build_id(uint8_t build_id[20]);
 

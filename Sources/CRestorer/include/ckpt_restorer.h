@@ -27,10 +27,15 @@ uint64_t ckpt_own_rseq(void);
 uint32_t ckpt_own_rseq_byte_count(void);
 uint32_t ckpt_own_rseq_signature(void);
 
-// ckpt_process.cpuid of this processor, in the same order; XCR0; size of the XSAVE area for it.
-uint32_t ckpt_processor_word(uint32_t index);
-uint64_t ckpt_processor_features(void);
-uint32_t ckpt_processor_xsave_byte_count(void);
+// How this kernel lays out the vector state of this process in a signal frame, found by a signal to itself. For a process with one
+// thread. Without XSAVE: 512 bytes, components 0 and 1.
+#define CKPT_VECTOR_MAGIC1 0x46505853u
+#define CKPT_VECTOR_MAGIC2 0x46505845u
+struct ckpt_vector { uint64_t states; uint32_t byte_count, mxcsr_mask; };
+struct ckpt_vector ckpt_own_vector(void);
+// Offset of the next word from `start` on that may be the first mark of vector state in a signal frame, in bytes that begin at a
+// multiple of 64; -1: none.
+int64_t ckpt_next_vector(const void *bytes, uint64_t byte_count, uint64_t start);
 
 // Argument `index` of this program, 0 its name; NULL behind the last.
 const char *ckpt_argument(uint32_t index);
