@@ -13,9 +13,9 @@ struct Notes {
     /// CKPT_NOTE_…
     enum Kind: UInt32 {
         case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings, chunks
-        case shared = 0x434b_0017, guards
         case timers, itimers, signalfds, queued
         case schedulings, limits, attributes
+        case shared = 0x434b_0017, guards
         case processor = 0x434b_001b
     }
 
