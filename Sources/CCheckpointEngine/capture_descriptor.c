@@ -88,6 +88,7 @@ static int capture_detail(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, 
     case CKPT_DESCRIPTOR_EPOLL: return ckpt_capture_epoll(c, d, fdinfo);
     case CKPT_DESCRIPTOR_SOCKET: return ckpt_capture_socket(c, d);
     case CKPT_DESCRIPTOR_DIRECTORY: case CKPT_DESCRIPTOR_DEVICE: case CKPT_DESCRIPTOR_FIFO: return 0;
+    case CKPT_DESCRIPTOR_MEMFD: return 0; // capture_shared.c
     default: c->unsupported_count++; return 0;
     }
 }
@@ -132,8 +133,9 @@ static int capture_one(struct ckpt_checkpoint *c, int number) {
     return error;
 }
 
+#define DESCRIPTORS_MAX 65536u
 // Numbers of the open descriptors, ascending; returns how many, or a negative errno.
-static long list_numbers(struct ckpt_checkpoint *c, int32_t *numbers, uint32_t room) {
+long ckpt_list_descriptors(struct ckpt_checkpoint *c, int32_t *numbers) {
     char path[64];
     uint8_t *entries = (uint8_t *)(ckpt_arena + CKPT_SCRATCH_OFFSET);
     ckpt_descriptor_path(c, 0, path, sizeof path);
@@ -146,7 +148,7 @@ static long list_numbers(struct ckpt_checkpoint *c, int32_t *numbers, uint32_t r
         for (long at = 0; at < got; at += *(uint16_t *)(entries + at + 16)) {
             uint64_t number;
             const char *name = (const char *)(entries + at + 19);
-            if (ckpt_number(name, 10, &number) == name || count == room) continue;
+            if (ckpt_number(name, 10, &number) == name || count == DESCRIPTORS_MAX) continue;
             if (!c->frozen && number == (uint64_t)directory) continue; // a survey sees its own
             uint32_t i = count++;
             for (; i > 0 && numbers[i - 1] > (int32_t)number; i--) numbers[i] = numbers[i - 1];
@@ -156,10 +158,9 @@ static long list_numbers(struct ckpt_checkpoint *c, int32_t *numbers, uint32_t r
     return got < 0 ? got : (long)count;
 }
 
-#define DESCRIPTORS_MAX 65536u
 int ckpt_capture_descriptors(struct ckpt_checkpoint *c) {
     int32_t *numbers = (int32_t *)(ckpt_arena + CKPT_SCRATCH_OFFSET + (4 << 20));
-    long count = list_numbers(c, numbers, DESCRIPTORS_MAX);
+    long count = ckpt_list_descriptors(c, numbers);
     if (count < 0) return (int)count;
     uint64_t n = (uint64_t)count;
     c->descriptors = ckpt_take(&c->tables, n * sizeof *c->descriptors);

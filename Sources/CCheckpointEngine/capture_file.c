@@ -41,6 +41,7 @@ static int embed(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, int file,
 
 int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d) {
     char path[64];
+    if (d->flags & CKPT_DESCRIPTOR_DELETED && ckpt_is_mapped_shared(c, d)) return 0; // capture_shared.c
     uint8_t *buffer = (uint8_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
     ckpt_descriptor_path(c, d->number, path, sizeof path);
     // Kernel: opening the link gives the file itself with a position of its own, also when it is deleted (proc(5)).

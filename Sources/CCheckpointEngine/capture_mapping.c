@@ -53,11 +53,13 @@ static void classify(struct line *line) {
     else if (begins(line, "[vvar")) m->kind = CKPT_MAPPING_VVAR;
     else if (named(line, "[stack]")) { m->kind = CKPT_MAPPING_STACK; m->flags |= CKPT_MAPPING_GROWS_DOWN; }
     else if (named(line, "[heap]")) m->kind = CKPT_MAPPING_HEAP;
-    else if (named(line, "[uprobes]") || begins(line, "/anon_hugepage") || begins(line, "anon_inode:")) m->kind = CKPT_MAPPING_OTHER;
-    else if (shared && (begins(line, "/dev/zero") || begins(line, "[anon_shmem"))) m->kind = CKPT_MAPPING_SHARED_ANONYMOUS;
+    else if (named(line, "[uprobes]") || begins(line, "/anon_hugepage") || begins(line, "anon_inode:")
+             || begins(line, "/[aio]") || begins(line, "/secretmem") || begins(line, "/drm mm object") || begins(line, "/i915")) m->kind = CKPT_MAPPING_OTHER;
+    else if (shared && (begins(line, "/dev/zero") || begins(line, "[anon_shmem") || begins(line, "/memfd:")
+                        || (begins(line, "/SYSV") && m->flags & CKPT_MAPPING_DELETED))) m->kind = CKPT_MAPPING_SHARED_ANONYMOUS;
     else if (m->inode == 0) m->kind = shared ? CKPT_MAPPING_SHARED_ANONYMOUS : CKPT_MAPPING_ANONYMOUS;
     else if (begins(line, "/dev/") && !begins(line, "/dev/shm/")) m->kind = CKPT_MAPPING_OTHER;
-    else if (shared && (m->protection & 2)) m->kind = CKPT_MAPPING_SHARED_FILE;
+    else if (shared && (m->protection & 2 || m->flags & CKPT_MAPPING_DELETED)) m->kind = CKPT_MAPPING_SHARED_FILE;
     else m->kind = CKPT_MAPPING_FILE;
 }
 
@@ -84,7 +86,7 @@ static int add(struct ckpt_checkpoint *c, const struct line *line, uint64_t star
     m->protection = protection;
     m->name = ckpt_string(c, line->name, line->name_length);
     c->mapping_count++;
-    if (kind == CKPT_MAPPING_OTHER || kind == CKPT_MAPPING_SHARED_ANONYMOUS || kind == CKPT_MAPPING_SHARED_FILE) c->unsupported_count++;
+    if (kind == CKPT_MAPPING_OTHER) c->unsupported_count++;
     return 0;
 }
 
@@ -150,6 +152,8 @@ int ckpt_capture_mappings(struct ckpt_checkpoint *c) {
         int error = add_split(c, &line, own, 3);
         if (error < 0) return error;
     }
+    // For the content of shared objects (capture_shared.c).
+    if (!ckpt_extend(&c->tables, CKPT_OBJECTS_MAX * sizeof(struct ckpt_mapping))) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
     if (ckpt_guard_is_open()) {
         ckpt_guard()->map_count = line_count;
         c->distrusted = c->frozen && ckpt_guard_count(0, ~0ull) < c->guarded_count;

@@ -112,3 +112,32 @@ int ckpt_capture_process(struct ckpt_checkpoint *c) {
     }
     return 0;
 }
+
+// In the freeze: all kinds.
+int ckpt_capture(struct ckpt_checkpoint *c) {
+    struct ckpt_control *control = ckpt_control();
+    int error = ckpt_capture_timers(c);
+    if (error < 0) return error;
+    ckpt_store(&control->command, CKPT_COMMAND_CAPTURE);
+    ckpt_futex_wake(&control->command);
+    error = ckpt_capture_process(c);
+    if (error == 0) error = ckpt_capture_mappings(c);
+    ckpt_apply_advice(c);
+    if (error == 0) error = ckpt_capture_descriptors(c);
+    if (error == 0) error = ckpt_capture_shared(c);
+    if (error == 0) error = ckpt_capture_guard_pages(c);
+    while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE) {
+        if (ckpt_call(__NR_getppid) != c->pid) return -CKPT_ESRCH; // killed while it was frozen
+        ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
+    }
+    c->action_count = 64;
+    // Order: what is pending behind the timers. One that expires meanwhile goes on, unless its signal is found: so none is lost.
+    if (error == 0) ckpt_capture_status(c);
+    if (error == 0) error = ckpt_capture_threads(c);
+    if (error == 0) error = ckpt_capture_schedulings(c);
+    if (error == 0) error = ckpt_capture_limits(c);
+    if (error == 0) error = ckpt_capture_attributes(c);
+    if (error == 0) error = ckpt_capture_queued(c);
+    if (error == 0) error = ckpt_settle_timers(c);
+    return error;
+}

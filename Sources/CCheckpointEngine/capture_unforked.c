@@ -36,6 +36,7 @@ static int64_t copy_pages(struct ckpt_checkpoint *c, uint64_t address, uint32_t 
 static int copy_range(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, int is_file, int memory) {
     uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
     for (uint64_t at = start; at < end;) {
+        if (!is_file && (at = ckpt_next_populated(c->parent_map, at, end)) == end) break;
         uint64_t left = (end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
         if (ckpt_pread(c->parent_map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
@@ -64,6 +65,7 @@ int ckpt_capture_unforked(struct ckpt_checkpoint *c) {
     for (uint32_t i = 0; i < ckpt_state.unforked_count && error == 0; i++)
         for (uint32_t k = 0; k < c->mapping_count && error == 0; k++) {
             const struct ckpt_mapping *m = &c->mappings[k];
+            if (ckpt_treatment(m) == CKPT_TREAT_SKIP) continue; // nothing is left for the child
             uint64_t start = ckpt_state.unforked[i].start, end = ckpt_state.unforked[i].end;
             if (m->start > start) start = m->start;
             if (m->end < end) end = m->end;
@@ -76,6 +78,7 @@ int ckpt_capture_unforked(struct ckpt_checkpoint *c) {
 static int is_populated(int map, uint64_t start, uint64_t end) {
     uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET);
     for (uint64_t at = start; at < end;) {
+        if ((at = ckpt_next_populated(map, at, end)) == end) break;
         uint64_t left = (end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
         if (ckpt_pread(map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
@@ -90,6 +93,7 @@ static int is_populated(int map, uint64_t start, uint64_t end) {
 static int is_partly_wiped(int map, int parent_map, uint64_t start, uint64_t end) {
     uint64_t *entries = (uint64_t *)(ckpt_arena + CKPT_BOUNCE_OFFSET), *parents = entries + ENTRIES;
     for (uint64_t at = start; at < end; at += ENTRIES * (uint64_t)CKPT_PAGE_SIZE) {
+        if ((at = ckpt_next_populated(parent_map, at, end)) == end) break;
         uint64_t left = (end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < ENTRIES ? (uint32_t)left : ENTRIES;
         if (ckpt_pread(map, entries, count * 8ull, at / CKPT_PAGE_SIZE * 8) != (long)(count * 8ull)) return 0;
@@ -112,7 +116,7 @@ static uint32_t advice_of(const char *flags) {
     static const struct { char name[3]; uint32_t flag; } names[] = {
         {"wf", CKPT_MAPPING_WIPE_ON_FORK}, {"dc", CKPT_MAPPING_DONT_FORK}, {"dd", CKPT_MAPPING_DONT_DUMP},
         {"hg", CKPT_MAPPING_HUGE}, {"nh", CKPT_MAPPING_NO_HUGE}, {"lo", CKPT_MAPPING_LOCKED},
-        {"gd", CKPT_MAPPING_GROWS_DOWN}, {"dp", CKPT_MAPPING_DROPPABLE},
+        {"gd", CKPT_MAPPING_GROWS_DOWN}, {"dp", CKPT_MAPPING_DROPPABLE}, {"sl", CKPT_MAPPING_SEALED},
     };
     uint32_t found = 0;
     for (; *flags; flags++)
@@ -122,11 +126,11 @@ static uint32_t advice_of(const char *flags) {
 }
 
 // Reads smaps of this process: a line "START-END …" begins a mapping, "VmFlags: … wf …" says how it is advised.
-static int read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t, uint32_t), struct ckpt_checkpoint *c) {
+int ckpt_read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t, uint32_t), struct ckpt_checkpoint *c) {
     long file = ckpt_open("/proc/self/smaps", 02000000, 0);
     if (file < 0) return (int)file;
     char line[512], buffer[16384]; // of a longer line the beginning is enough; the stack may be a helper's
-    uint64_t start = 0, end = 0;
+    uint64_t start = 0, end = 0, swapped = 0;
     size_t used = 0;
     long got;
     while ((got = ckpt_read((int)file, buffer, sizeof buffer)) > 0)
@@ -142,8 +146,10 @@ static int read_advice(void (*tell)(struct ckpt_checkpoint *, uint64_t, uint64_t
             if (after != line && *after == '-') {
                 start = number;
                 ckpt_number(after + 1, 16, &end);
+            } else if (ckpt_same(line, "Swap:", 5)) {
+                ckpt_find_field(line, "Swap:", 10, &swapped);
             } else if (ckpt_same(line, "VmFlags:", 8)) {
-                uint32_t advice = advice_of(line + 8);
+                uint32_t advice = advice_of(line + 8) | (swapped ? CKPT_ADVICE_SWAPPED : 0);
                 if (advice) tell(c, start, end, advice);
             }
         }
@@ -167,6 +173,7 @@ static int add_unforked(const struct ckpt_unforked *range) {
 
 static void note(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32_t advice) {
     (void)c;
+    if (!(advice &= ~CKPT_ADVICE_SWAPPED)) return;
     if ((start < ckpt_arena + CKPT_ARENA_BYTES && end > ckpt_arena) || start == ckpt_state.beacon) return;
     // What the tracker by mprotect has split, into more pieces than there is room for, is one to the program.
     struct ckpt_unforked range = {start, end}, *unforked = &ckpt_state.unforked[ckpt_state.unforked_count];
@@ -181,7 +188,7 @@ static void note(struct ckpt_checkpoint *c, uint64_t start, uint64_t end, uint32
 
 static int forget_and_read(struct ckpt_checkpoint *c) {
     ckpt_state.advised_count = ckpt_state.unforked_count = 0;
-    return read_advice(note, c);
+    return ckpt_read_advice(note, c);
 }
 
 int ckpt_remember_unforked(struct ckpt_checkpoint *c, const struct ckpt_unforked *range) {
@@ -224,10 +231,10 @@ int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing)
         else if (m->kind != CKPT_MAPPING_FILE && !is_populated(map, m->start, m->end) && is_populated(c->parent_map, m->start, m->end)) suspicious = 1;
     }
     ckpt_close(map);
-    int error = suspicious ? read_advice(mark_wiped, c) : 0;
+    int error = suspicious ? ckpt_read_advice(mark_wiped, c) : 0;
     for (uint32_t i = 0; i < c->mapping_count && error == 0; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
-        if (!(m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) || m->kind == CKPT_MAPPING_ARENA) continue;
+        if (!(m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) || ckpt_treatment(m) == CKPT_TREAT_SKIP) continue;
         if (m->flags & CKPT_MAPPING_DROPPABLE || find_known(m->start, m->end)) continue;
         *missing = (struct ckpt_unforked){m->start, m->end};
         error = -CKPT_EAGAIN;

@@ -36,7 +36,7 @@ enum ckpt_treatment ckpt_treatment(const struct ckpt_mapping *m) {
         // A gap between the segments of a library is mapped from the file without access: nothing of the file is content.
         return m->protection == 0 ? CKPT_TREAT_MEMORY : CKPT_TREAT_FILE;
     case CKPT_MAPPING_VDSO: return CKPT_TREAT_ALL;
-    // Shared memory is not restored yet, so not saved; the beacon is made anew.
+    // The content of shared objects is found and copied by shared.c; the beacon is made anew.
     default: return CKPT_TREAT_SKIP;
     }
 }
@@ -109,7 +109,8 @@ static int is_excluded(struct ckpt_checkpoint *c, uint64_t at, struct ckpt_page 
 }
 
 // One page to its place in the file, from `source` or (NULL) from the program's memory. Returns 1, or 0 when it cannot be read.
-static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t at, const uint8_t *source) {
+// `number`: of the mapping; pages of one that follow each other lie so in the file.
+static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint32_t number, uint64_t at, const uint8_t *source) {
     struct ckpt_page *page = ckpt_ledger_page(c, at);
     if (!page) return -CKPT_ENOMEM;
     int error = is_excluded(c, at, page);
@@ -117,7 +118,7 @@ static int copy_one(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uin
     uint32_t kept = place_of(c, page);
     int again = kept != CKPT_PLACE_NONE && !c->append_only;
     uint64_t file_end = c->file_end, next_address = c->next_address;
-    uint32_t next_mapping = c->next_mapping, place = again ? kept : next_place(c, (uint32_t)(m - c->mappings), at);
+    uint32_t next_mapping = c->next_mapping, place = again ? kept : next_place(c, number, at);
     uint8_t *to = ckpt_output_page(c, (uint64_t)(place - CKPT_PLACE_FILE) * CKPT_PAGE_SIZE, &error);
     if (!to) return error;
     int readable = 1;
@@ -149,7 +150,7 @@ static int ends_at(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint
 int64_t ckpt_copy_to_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end) {
     int64_t copied = 0;
     for (uint64_t at = start; at < end; at += CKPT_PAGE_SIZE) {
-        int result = copy_one(c, m, at, NULL);
+        int result = copy_one(c, m, (uint32_t)(m - c->mappings), at, NULL);
         if (result < 0) return result;
         if (result == 0 && ends_at(c, m, at, end)) break;
         copied += result || m->kind == CKPT_MAPPING_FILE; // a guard counts: it is not the end
@@ -161,7 +162,7 @@ int ckpt_copy_shadow(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, co
     int error = 0;
     // A range that is known from before may reach over several of today's mappings.
     for (uint64_t i = 0, at = shadow->address; i < shadow->page_count && error >= 0; i++, at += CKPT_PAGE_SIZE)
-        if (m->start <= at && at < m->end) error = copy_one(c, m, at, shadow->copy + i * CKPT_PAGE_SIZE);
+        if (m->start <= at && at < m->end) error = copy_one(c, m, (uint32_t)(m - c->mappings), at, shadow->copy + i * CKPT_PAGE_SIZE);
     return error < 0 ? error : 0;
 }
 
@@ -189,6 +190,19 @@ int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping 
         copied++;
     }
     return copied;
+}
+
+#define FIRST_OBJECT 0x80000000u // behind the numbers of mappings
+int ckpt_copy_object(struct ckpt_checkpoint *c, uint32_t object, uint64_t at, const uint8_t *source, int to_arena) {
+    if (!to_arena) return copy_one(c, NULL, FIRST_OBJECT + object, at, source);
+    struct ckpt_page *page = ckpt_ledger_page(c, at);
+    if (!page) return -CKPT_ENOMEM;
+    uint32_t index = page->place & CKPT_PLACE_HOT ? page->place & ~CKPT_PLACE_HOT : c->hot_count;
+    if (index == CKPT_HOT_PAGES) return -CKPT_ENOSPC;
+    ckpt_memcpy(hot_page(index), source, CKPT_PAGE_SIZE);
+    if (index == c->hot_count) c->hot_places[c->hot_count++] = has_place(page) ? page->place : CKPT_PLACE_NONE;
+    page->place = CKPT_PLACE_HOT | index;
+    return 1;
 }
 
 // Changes a field of the engine's own state in the copy that goes into the image. It may lie across two pages.

@@ -7,6 +7,8 @@
 #include "include/ckpt_engine.h"
 #include "system.h"
 #include "state.h"
+struct ckpt_checkpoint;
+#include "shared.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -71,6 +73,7 @@ int ckpt_look_for_filters(struct ckpt_checkpoint *c, int tasks);
 int ckpt_try_filters(void);         // at plan time
 #ifdef CKPT_TEST_HOOKS
 extern void (*ckpt_test_frozen)(void); // called in the freeze, behind the last copy (Tests/Engine)
+extern struct ckpt_unforked ckpt_test_shared; // shared memory outside of this range is the test's own, and left out
 extern struct ckpt_unforked ckpt_test_swapped; // a range of whole mappings that is as if swapped out, on a kernel with the defect (final.c)
 #endif
 
@@ -117,7 +120,8 @@ struct ckpt_page { uint32_t place, crc; };
 #define CKPT_PLACE_FILE 16u         // + number of the page in the file
 #define CKPT_PLACE_HOT 0x80000000u  // + index of the copy in the arena: not yet written
 #define CKPT_BLOCK_PAGES 512u
-struct ckpt_block { uint64_t number; struct ckpt_page *pages; };  // 2 MiB of addresses
+struct ckpt_hash { uint64_t low, high; };
+struct ckpt_block { uint64_t number; struct ckpt_page *pages; struct ckpt_hash *hashes; };  // 2 MiB of addresses
 struct ckpt_left { struct ckpt_left *next; uint32_t place; };      // in the file: bytes that the image does not have any more
 struct ckpt_ledger { struct ckpt_bump memory; struct ckpt_block *blocks; uint32_t *slots, *order; uint32_t count, ordered; };
 
@@ -186,6 +190,9 @@ struct ckpt_checkpoint {
     struct ckpt_pipe *pipes; uint32_t pipe_count;
     struct ckpt_eventfd *eventfds; uint32_t eventfd_count;
     struct ckpt_timerfd *timerfds; uint32_t timerfd_count;
+    struct ckpt_shared *shared; uint32_t shared_count;
+    struct ckpt_objects objects;    // what they are while this checkpoint is taken
+    struct ckpt_guard_pages *guards; uint32_t guard_count;
     struct ckpt_signalfd *signalfds; uint32_t signalfd_count;
     struct ckpt_timer *timers; uint32_t timer_count;
     struct ckpt_itimer itimers[3]; uint32_t itimer_count;
@@ -243,46 +250,12 @@ int ckpt_freeze_undeferred(struct ckpt_checkpoint *c, int with_hooks); // scribe
 void ckpt_thaw(uint32_t command);
 int32_t ckpt_own_tid(struct ckpt_checkpoint *c, int32_t proc_tid); // in the program's own namespace; -1: there is none
 
-// capture_<kind>.c: facts into the tables of the checkpoint
-void ckpt_capture_processor(struct ckpt_checkpoint *c); // before the freeze
-int ckpt_capture_process(struct ckpt_checkpoint *c);
-void ckpt_capture_status(struct ckpt_checkpoint *c); // with the signals that are pending for the process
-int ckpt_capture_threads(struct ckpt_checkpoint *c);
-void ckpt_capture_signals(struct ckpt_signal_action *actions); // by a thread of the program
-int ckpt_capture_schedulings(struct ckpt_checkpoint *c); // behind the threads, as the next two
-int ckpt_capture_limits(struct ckpt_checkpoint *c);
-int ckpt_capture_attributes(struct ckpt_checkpoint *c);
-void ckpt_find_ordinary(struct ckpt_checkpoint *c); // by the scribe, before the freeze
-void ckpt_ask_attributes(struct ckpt_slot *slot); // by the thread itself
-uint64_t ckpt_ask_subreaper(void);  // by any of them
-void ckpt_note_status(struct ckpt_slot *slot, const char *status); // its file of that name
-uint64_t ckpt_of_program(uint64_t signals); // those that are not the engine's
-int ckpt_capture_queued(struct ckpt_checkpoint *c); // behind the threads
-void ckpt_move_pending(struct ckpt_slot *slot); // by a parked thread that was asked
-void ckpt_give_back(struct ckpt_slot *slot); // by the same, before it leaves
-int ckpt_capture_timers(struct ckpt_checkpoint *c); // before the captor is asked
-void ckpt_ask_timers(void);         // by the captor
-int ckpt_settle_timers(struct ckpt_checkpoint *c); // behind the queued signals
-int ckpt_capture_mappings(struct ckpt_checkpoint *c);
-int ckpt_capture_descriptors(struct ckpt_checkpoint *c);
-int ckpt_capture_file(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
-int ckpt_capture_pipe(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
-int ckpt_capture_eventfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
-int ckpt_capture_timerfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
-int ckpt_capture_signalfd(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
-int ckpt_capture_socket(struct ckpt_checkpoint *c, struct ckpt_descriptor *d);
-int ckpt_capture_epoll(struct ckpt_checkpoint *c, struct ckpt_descriptor *d, const char *fdinfo);
-void ckpt_descriptor_path(struct ckpt_checkpoint *c, int number, char *buffer, size_t byte_count); // "task/T/fd/N" below c->proc
+#include "capture.h"
 
-// capture_unforked.c
-int ckpt_capture_unforked(struct ckpt_checkpoint *c);
-int ckpt_find_unforked(struct ckpt_checkpoint *c, struct ckpt_unforked *missing);
-int ckpt_note_advice(struct ckpt_checkpoint *c, int beside); // beside the writes: by ckpt_output_beside
-void ckpt_apply_advice(struct ckpt_checkpoint *c);
-int ckpt_remember_unforked(struct ckpt_checkpoint *c, const struct ckpt_unforked *range); // -ENOSPC: there are too many
 // ledger.c
 int ckpt_ledger_begin(struct ckpt_checkpoint *c);
 struct ckpt_page *ckpt_ledger_find(struct ckpt_checkpoint *c, uint64_t address);   // NULL: nothing is known of its block
+struct ckpt_hash *ckpt_ledger_hash(struct ckpt_checkpoint *c, uint64_t address);   // of the bytes that were copied (shared.c); NULL: no room
 struct ckpt_page *ckpt_ledger_page(struct ckpt_checkpoint *c, uint64_t address);   // makes the block; NULL: no room
 void ckpt_ledger_forget(struct ckpt_checkpoint *c, uint64_t start, uint64_t end);  // these pages have no content
 void ckpt_ledger_sort(struct ckpt_checkpoint *c);                                  // blocks[order[i]] ascend
@@ -293,6 +266,8 @@ void ckpt_fault_entry(int, void *, void *);
 int ckpt_copy_begin(struct ckpt_checkpoint *c);
 // Copies pages to their places in the file. Returns how many could be read, or a negative errno.
 int64_t ckpt_copy_to_file(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
+// A page of an object, from `source`: to the file or to the arena. Returns 1, or a negative errno.
+int ckpt_copy_object(struct ckpt_checkpoint *c, uint32_t object, uint64_t at, const uint8_t *source, int to_arena);
 int ckpt_copy_shadow(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, const struct ckpt_shadow *shadow);
 // The same into the arena: -ENOSPC when it is full.
 int64_t ckpt_copy_to_arena(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint64_t start, uint64_t end);
@@ -316,6 +291,9 @@ int ckpt_is_doubted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 // populated.c
 // populated.c: of an anonymous mapping that was tracked before; `first_span`: the first of its spans
 int ckpt_compare_populated(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint32_t first_span);
+// guard_pages.c: in the freeze
+int ckpt_capture_guard_pages(struct ckpt_checkpoint *c);
+void ckpt_leave_guard_pages(struct ckpt_checkpoint *c);
 // final.c: in the freeze
 int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);
 int ckpt_final_copy(struct ckpt_checkpoint *c, int by_child);

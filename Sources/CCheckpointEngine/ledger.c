@@ -39,10 +39,18 @@ struct ckpt_page *ckpt_ledger_page(struct ckpt_checkpoint *c, uint64_t address) 
     if (!*slot) {
         struct ckpt_page *pages = ledger->count < BLOCKS_MAX ? ckpt_take(&ledger->memory, CKPT_BLOCK_PAGES * sizeof *pages) : NULL;
         if (!pages) { c->step = CKPT_STEP_ARENA; return NULL; }
-        ledger->blocks[ledger->count] = (struct ckpt_block){address >> BLOCK_SHIFT, pages};
+        ledger->blocks[ledger->count] = (struct ckpt_block){address >> BLOCK_SHIFT, pages, NULL};
         *slot = ++ledger->count;
     }
     return &ledger->blocks[*slot - 1].pages[address / CKPT_PAGE_SIZE % CKPT_BLOCK_PAGES];
+}
+
+struct ckpt_hash *ckpt_ledger_hash(struct ckpt_checkpoint *c, uint64_t address) {
+    if (!ckpt_ledger_page(c, address)) return NULL;
+    struct ckpt_block *block = &c->ledger.blocks[*slot_of(&c->ledger, address >> BLOCK_SHIFT) - 1];
+    if (!block->hashes) block->hashes = ckpt_take(&c->ledger.memory, CKPT_BLOCK_PAGES * sizeof *block->hashes);
+    if (!block->hashes) { c->step = CKPT_STEP_ARENA; return NULL; }
+    return &block->hashes[address / CKPT_PAGE_SIZE % CKPT_BLOCK_PAGES];
 }
 
 void ckpt_ledger_forget(struct ckpt_checkpoint *c, uint64_t start, uint64_t end) {

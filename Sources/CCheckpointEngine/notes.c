@@ -140,7 +140,7 @@ static int file_note(struct ckpt_checkpoint *c) {
     const char *strings = (const char *)c->strings.base;
     for (uint32_t i = 0; i < c->mapping_count; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
-        if (!m->inode || m->kind == CKPT_MAPPING_BEACON) continue;
+        if (!m->inode || m->kind == CKPT_MAPPING_BEACON || m->kind == CKPT_MAPPING_OBJECT) continue;
         count++;
         names += ckpt_length(strings + m->name) + 1;
     }
@@ -152,7 +152,7 @@ static int file_note(struct ckpt_checkpoint *c) {
     *words++ = CKPT_PAGE_SIZE;
     for (uint32_t i = 0; i < c->mapping_count; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
-        if (!m->inode || m->kind == CKPT_MAPPING_BEACON) continue;
+        if (!m->inode || m->kind == CKPT_MAPPING_BEACON || m->kind == CKPT_MAPPING_OBJECT) continue;
         *words++ = m->start;
         *words++ = m->end;
         *words++ = m->file_offset / CKPT_PAGE_SIZE;
@@ -203,6 +203,8 @@ uint8_t *ckpt_build_notes(struct ckpt_checkpoint *c, uint64_t *byte_count) {
     TABLE(CKPT_NOTE_EPOLLS, c->epolls, c->epoll_count);
     TABLE(CKPT_NOTE_TIMERFDS, c->timerfds, c->timerfd_count);
     TABLE(CKPT_NOTE_BLOBS, c->blobs, c->blob_count);
+    TABLE(CKPT_NOTE_SHARED, c->shared, c->shared_count);
+    TABLE(CKPT_NOTE_GUARDS, c->guards, c->guard_count);
     TABLE(CKPT_NOTE_TIMERS, c->timers, c->timer_count);
     TABLE(CKPT_NOTE_ITIMERS, c->itimers, c->itimer_count);
     TABLE(CKPT_NOTE_SIGNALFDS, c->signalfds, c->signalfd_count);

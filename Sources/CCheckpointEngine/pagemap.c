@@ -33,6 +33,16 @@ long ckpt_scan(struct ckpt_checkpoint *c, uint64_t flags, uint64_t start, uint64
     return count;
 }
 
+// Of terabytes that were only reserved, reading the page map would take minutes. Where the kernel has no PAGEMAP_SCAN: `start`.
+uint64_t ckpt_next_populated(int map, uint64_t start, uint64_t end) {
+    struct ckpt_region found;
+    struct ckpt_scan_argument argument = {
+        sizeof argument, 0, start, end, 0, (uint64_t)&found, 1, 1, 0, 0, CKPT_REGION_POPULATED, CKPT_REGION_POPULATED,
+    };
+    long count = start < end ? ckpt_call(__NR_ioctl, map, CKPT_PAGEMAP_SCAN, &argument) : 0;
+    return count < 0 ? start : count == 0 ? end : found.start;
+}
+
 struct ckpt_region *ckpt_regions(int which) {
     return (struct ckpt_region *)(ckpt_arena + CKPT_REGIONS_OFFSET + (which ? CKPT_REGIONS_BYTES / 2 : 0));
 }

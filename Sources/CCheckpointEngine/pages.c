@@ -31,6 +31,7 @@ static int write_mapping(struct ckpt_checkpoint *c, const struct ckpt_mapping *m
     if (treatment == CKPT_TREAT_SKIP) return 0;
     if (m->flags & (CKPT_MAPPING_DONT_FORK | CKPT_MAPPING_WIPE_ON_FORK)) return write_shadows(c, m);
     for (uint64_t at = m->start; at < m->end;) {
+        if (treatment == CKPT_TREAT_MEMORY && (at = ckpt_next_populated(c->map, at, m->end)) == m->end) break;
         uint64_t left = (m->end - at) / CKPT_PAGE_SIZE;
         uint32_t count = left < MAP_ENTRIES ? (uint32_t)left : MAP_ENTRIES;
         long got = ckpt_pread(c->map, entries, (uint64_t)count * 8, at / CKPT_PAGE_SIZE * 8);
@@ -84,5 +85,5 @@ int ckpt_write_spans(struct ckpt_checkpoint *c) {
         int64_t copied = start < end ? ckpt_copy_to_file(c, m, start, end) : 0;
         if (copied < 0) return (int)copied;
     }
-    return ckpt_flush_hot(c);
+    return 0;
 }

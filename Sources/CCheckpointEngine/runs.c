@@ -31,7 +31,7 @@ static int run_mapping(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, 
     uint32_t i = *next;
     while (i < c->ledger.count && (c->ledger.blocks[c->ledger.order[i]].number + 1) * block_bytes <= m->start) i++;
     *next = i;
-    if (ckpt_treatment(m) == CKPT_TREAT_SKIP) return 0;
+    if (ckpt_treatment(m) == CKPT_TREAT_SKIP && m->kind != CKPT_MAPPING_OBJECT) return 0;
     for (; i < c->ledger.count; i++) {
         const struct ckpt_block *block = &c->ledger.blocks[c->ledger.order[i]];
         uint64_t start = block->number * block_bytes;
@@ -99,7 +99,7 @@ int ckpt_build_runs(struct ckpt_checkpoint *c) {
     if (!c->runs || !c->segments) { c->step = CKPT_STEP_ARENA; return -CKPT_ENOMEM; }
     for (uint32_t i = 0; i < c->mapping_count && error == 0; i++) {
         error = run_mapping(c, &c->mappings[i], &next);
-        c->memory_byte_count += c->mappings[i].end - c->mappings[i].start;
+        if (c->mappings[i].kind != CKPT_MAPPING_OBJECT) c->memory_byte_count += c->mappings[i].end - c->mappings[i].start;
     }
     next = 0;
     for (uint32_t i = 0; i < c->mapping_count && error == 0; i++) error = segment_mapping(c, i, &next);

@@ -7,7 +7,7 @@
 #ifdef CKPT_TEST_HOOKS
 void (*ckpt_test_frozen)(void);
 uint32_t ckpt_test_hot_pages = 32768;
-struct ckpt_unforked ckpt_test_swapped;
+struct ckpt_unforked ckpt_test_swapped, ckpt_test_shared;
 #endif
 
 // `path`: what a requester named, or empty.
@@ -107,32 +107,6 @@ int ckpt_freeze_undeferred(struct ckpt_checkpoint *c, int with_hooks) {
     }
 }
 
-static int capture(struct ckpt_checkpoint *c) {
-    struct ckpt_control *control = ckpt_control();
-    int error = ckpt_capture_timers(c);
-    if (error < 0) return error;
-    ckpt_store(&control->command, CKPT_COMMAND_CAPTURE);
-    ckpt_futex_wake(&control->command);
-    error = ckpt_capture_process(c);
-    if (error == 0) error = ckpt_capture_mappings(c);
-    ckpt_apply_advice(c);
-    if (error == 0) error = ckpt_capture_descriptors(c);
-    while (ckpt_load(&control->command) == CKPT_COMMAND_CAPTURE) {
-        if (ckpt_call(__NR_getppid) != c->pid) return -CKPT_ESRCH; // killed while it was frozen
-        ckpt_futex_wait(&control->command, CKPT_COMMAND_CAPTURE, 100000000);
-    }
-    c->action_count = 64;
-    // Order: what is pending behind the timers. One that expires meanwhile goes on, unless its signal is found: so none is lost.
-    if (error == 0) ckpt_capture_status(c);
-    if (error == 0) error = ckpt_capture_threads(c);
-    if (error == 0) error = ckpt_capture_schedulings(c);
-    if (error == 0) error = ckpt_capture_limits(c);
-    if (error == 0) error = ckpt_capture_attributes(c);
-    if (error == 0) error = ckpt_capture_queued(c);
-    if (error == 0) error = ckpt_settle_timers(c);
-    return error;
-}
-
 struct result { int32_t error; uint32_t step; uint64_t page_byte_count, memory_byte_count, page_count, excluded_byte_count, stored_byte_count; struct ckpt_unforked missing; };
 
 static int wait_for_writer(struct ckpt_checkpoint *c, long writer, int results) {
@@ -207,10 +181,14 @@ static int prepare(struct ckpt_checkpoint *c) {
     const struct ckpt_plan *plan = &ckpt_state.plan;
     // An image that a requester named stands alone, and must not take the changes away from the program's own chain.
     c->tracked = plan->tracker != CKPT_TRACKER_NONE && !c->named && ckpt_tracker_is_open() && !ckpt_has_requests_in_flight(c);
-    if (!c->tracked) return ckpt_note_advice_alone(c);
     int error = ckpt_copy_begin(c);
     if (error == 0) error = ckpt_ledger_begin(c);
     if (error < 0) return error;
+    if (!c->tracked) {
+        ckpt_output_begin(c);
+        error = ckpt_note_advice_alone(c);
+        return error < 0 ? error : ckpt_precopy_objects(c);
+    }
     uint64_t parent = ckpt_state.base;
     c->increment = parent && ckpt_state.base_depth < plan->chain_length && ckpt_has_base(c) && ckpt_increment_pays(c);
     if (c->increment) {
@@ -218,20 +196,24 @@ static int prepare(struct ckpt_checkpoint *c) {
         c->ident.depth = ckpt_state.base_depth + 1;
     }
     ckpt_output_begin(c);
-    return ckpt_precopy(c);
+    if ((error = ckpt_precopy_objects(c)) < 0 || (error = ckpt_precopy(c)) < 0) return error;
+    return ckpt_precopy_objects_again(c);
 }
 
 // In the freeze: the pages that are left. *by_child: they are so many that a copy-on-write child is the shorter pause.
 static int copy_rest(struct ckpt_checkpoint *c, int *by_child) {
     uint64_t page_count = 0, populated = (uint64_t)c->ledger.count * CKPT_BLOCK_PAGES;
     *by_child = 1;
-    if (!c->tracked) return 0;
-    int error = ckpt_final_scan(c, &page_count);
+    int error = ckpt_copy_objects_at_last(c);
+    if (error < 0 || !c->tracked) return error;
+    error = ckpt_final_scan(c, &page_count);
     if (error < 0) return error;
     // Kernel: fork copies page tables, 13 ms for each GiB that is populated: as long as copying 4 % of it.
     uint64_t limit = populated / 24 > ckpt_budget_pages() ? populated / 24 : ckpt_budget_pages();
     *by_child = page_count > limit || page_count + CKPT_HOT_RESERVE > CKPT_HOT_PAGES - c->hot_count;
-    return ckpt_final_copy(c, *by_child);
+    error = ckpt_final_copy(c, *by_child);
+    ckpt_leave_guard_pages(c);
+    return error;
 }
 
 static int finish(struct ckpt_checkpoint *c) {
@@ -281,7 +263,7 @@ static int take(struct ckpt_checkpoint *c, int exit_after) {
     c->exclusion_mark = ckpt_exclusions_mark();
     // Requests up to here are answered by this image.
     ckpt_store(&ckpt_control()->ticket, ckpt_load(&ckpt_state.live.requested));
-    error = fail(c, CKPT_STEP_CAPTURE, capture(c));
+    error = fail(c, CKPT_STEP_CAPTURE, ckpt_capture(c));
     // Direct I/O that began after the first look: what was copied while it ran proves nothing. Once more, now that it is known.
     if (error == 0 && c->tracked && !ckpt_state.direct_io)
         for (uint32_t i = 0; i < c->descriptor_count; i++) if (c->descriptors[i].status_flags & 040000) error = -CKPT_EAGAIN;
@@ -333,8 +315,9 @@ static void close_all(uint32_t flags) {
 
 // An attempt is over, with whatever came of it.
 static void end_attempt(struct ckpt_checkpoint *c) {
-    if (c->tracked) ckpt_output_end(c);
+    ckpt_output_end(c);
     ckpt_sink_end(c);
+    ckpt_close_objects(c);
     const int descriptors[] = {c->proc, c->output, c->directory, c->replaced, c->parent_map, c->map, c->memory};
     for (unsigned i = 0; i < sizeof descriptors / sizeof *descriptors; i++) if (descriptors[i] >= 0) ckpt_close(descriptors[i]);
 }

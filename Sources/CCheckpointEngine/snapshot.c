@@ -27,10 +27,10 @@ int ckpt_write_image(struct ckpt_checkpoint *c, struct ckpt_unforked *missing) {
     // The scribe's descriptors speak of the program's memory, not of this copy.
     c->memory = c->map = -1;
     ckpt_output_begin(c);
-    if (!c->tracked) error = ckpt_ledger_begin(c);
-    if (error == 0) error = ckpt_copy_begin(c);
+    error = ckpt_copy_begin(c);
     if (error == 0) error = ckpt_write_blobs(c);
     if (error == 0) error = c->tracked ? ckpt_write_spans(c) : ckpt_write_pages(c);
+    if (error == 0) error = ckpt_flush_hot(c);
     if (error == 0) error = ckpt_build_runs(c);
     if (error == 0) error = ckpt_write_notes(c);
     int finished = ckpt_output_finish(c);

@@ -25,6 +25,9 @@ static int64_t survey(void *buffer, size_t byte_count) {
     if (error == 0) error = ckpt_capture_limits(c);
     if (error == 0) error = ckpt_capture_attributes(c);
     if (error == 0) error = ckpt_capture_descriptors(c);
+    if (error == 0) error = ckpt_ledger_begin(c);
+    if (error == 0) error = ckpt_capture_shared(c);
+    ckpt_close_objects(c);
     if (error == 0) error = ckpt_capture_timers(c);
     ckpt_close(c->proc);
     if (error < 0) return error;

@@ -14,6 +14,7 @@ struct ckpt_scan_argument {
 long ckpt_scan(struct ckpt_checkpoint *c, uint64_t flags, uint64_t start, uint64_t end, uint64_t mask, uint64_t any_of,
                uint64_t returned, struct ckpt_region *regions, uint64_t room, uint64_t *next);
 #define CKPT_REGION_ROOM (CKPT_REGIONS_BYTES / 2 / sizeof(struct ckpt_region))
+uint64_t ckpt_next_populated(int map, uint64_t start, uint64_t end); // the first populated page, or `end`
 struct ckpt_region *ckpt_regions(int which); // two rooms for what a scan finds
 // tracker_uffd.c
 void ckpt_uffd_open(void);

@@ -12,6 +12,8 @@ struct Checks {
     /// Checks all, and gives each thread its registers.
     func run(_ tables: inout Tables) throws(ImageError) {
         try Checks.check(tables.mappings)
+        try Checks.check(tables.shared, tables.mappings)
+        try check(tables.guards)
         try check(tables.process, tables.mappings)
         try checkSegments(tables.mappings)
         try checkChunks(tables)
@@ -29,16 +31,44 @@ struct Checks {
         for mapping in mappings {
             let name = "the mapping at \(mapping.start.hex)"
             guard mapping.start < mapping.end else { throw .damaged(what: "\(name) is empty", offset: nil) }
+            let isObject = mapping.kind == .object && Image.objectAddresses.contains(mapping.start) && mapping.end <= Image.objectAddresses.upperBound
             // Kernel: five levels of page tables give these only to programs that ask for them (mmap with such an address).
-            guard mapping.end <= Image.addressLimit || mapping.end > Image.farLimit else {
+            guard isObject || mapping.end <= Image.addressLimit || mapping.end > Image.farLimit else {
                 throw .unsupported(what: "\(name) lies above 47 bits, where five levels of page tables are needed")
             }
-            guard mapping.end <= Image.addressLimit else { throw .damaged(what: "\(name) leaves the address space", offset: nil) }
+            guard isObject || mapping.end <= Image.addressLimit else { throw .damaged(what: "\(name) leaves the address space", offset: nil) }
             guard mapping.start.isPageAligned, mapping.end.isPageAligned else { throw .damaged(what: "\(name) is not page-aligned", offset: nil) }
             guard mapping.start >= last else { throw .damaged(what: "\(name) overlaps the one before", offset: nil) }
             guard mapping.protection.rawValue <= 7 else { throw .damaged(what: "\(name) has an unknown protection", offset: nil) }
             guard mapping.fileOffset <= 1 << 62 else { throw .damaged(what: "\(name) is beyond the end of every file", offset: nil) }
             last = mapping.end
+        }
+    }
+
+    /// Each object has its content, and each mapping of one lies inside what a file can have.
+    static func check(_ shared: [SharedObject], _ mappings: [Mapping]) throws(ImageError) {
+        var contents = mappings.filter { $0.kind == .object }[...]
+        for object in shared {
+            guard let content = contents.popFirst(), content.start == object.address, object.byteCount <= content.byteCount else {
+                throw .damaged(what: "the content of the shared object \(object.inode) is missing", offset: nil)
+            }
+        }
+        guard contents.isEmpty else { throw .damaged(what: "content of a shared object that is not there", offset: nil) }
+        for mapping in mappings {
+            guard let index = mapping.object else { continue }
+            guard shared.indices.contains(index), mapping.kind == .sharedAnonymous || mapping.kind == .sharedFile, mapping.fileOffset.isPageAligned else {
+                throw .damaged(what: "the mapping at \(mapping.start.hex) is of an object that is not there", offset: nil)
+            }
+        }
+    }
+
+    private func check(_ guards: [GuardPages]) throws(ImageError) {
+        var last: UInt64 = 0
+        for pages in guards {
+            guard pages.start >= last, pages.start < pages.end, pages.end <= Image.addressLimit, pages.start.isPageAligned, pages.end.isPageAligned else {
+                throw damaged("guard pages at \(pages.start.hex), where none can be")
+            }
+            last = pages.end
         }
     }
 
@@ -84,7 +114,7 @@ struct Checks {
             func wrong(_ what: String) -> ImageError { damaged("the page run at \(run.address.hex) \(what)") }
             guard run.pageCount >= 1 else { throw wrong("is empty") }
             guard run.address.isPageAligned else { throw wrong("is not page-aligned") }
-            guard run.address < Image.addressLimit, run.byteCount <= Image.addressLimit - run.address else {
+            guard run.address < Image.objectAddresses.upperBound, run.byteCount <= Image.objectAddresses.upperBound - run.address else {
                 throw wrong("leaves the address space")
             }
             guard run.address >= last else { throw wrong("overlaps the one before") }
@@ -148,7 +178,7 @@ struct Checks {
             else { throw damaged("the signal frame of \(name) is in no saved mapping") }
             // The mapping ends behind the frame: no overflow.
             for address in [thread.ucontext, thread.ucontext + Image.ucontextByteCount - 1] {
-                guard let run = tables.runs.holding(address), run.kind != .zero else {
+                guard let run = tables.runs.holding(mapping.contentAddress(of: address, tables.shared)), run.kind != .zero else {
                     throw damaged("the signal frame of \(name) is in no page of the image")
                 }
             }
@@ -252,6 +282,7 @@ struct Checks {
             guard descriptor.detail != nil else { return }  // an older image: not described
             count = tables.signalfds.count
         case .socket where descriptor.flags.contains(.unconnected): count = 6  // SOCK_STREAM 1 … SOCK_SEQPACKET 5
+        case _ where descriptor.flags.contains(.object): count = tables.shared.count
         case _ where descriptor.flags.contains(.embedded): count = tables.blobs.count
         default: return
         }
@@ -283,6 +314,12 @@ extension Mapping {
         case .vdso, .vvar, .arena: false
         default: true
         }
+    }
+
+    /// Where the pages of an address in this mapping are: of a shared object they are there once.
+    package func contentAddress(of address: UInt64, _ shared: [SharedObject]) -> UInt64 {
+        guard let object, shared.indices.contains(object) else { return address }
+        return shared[object].address &+ fileOffset &+ (address &- start)
     }
 }
 

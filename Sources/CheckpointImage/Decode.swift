@@ -67,7 +67,8 @@ extension ProcessorState {
 extension Mapping {
     static let recordByteCount = 56
 
-    init(_ b: Span<UInt8>, at o: Int, _ strings: inout Strings) throws(ImageError) {
+    /// `byteCount`: of the record, which was shorter in older images.
+    init(_ b: Span<UInt8>, at o: Int, byteCount: Int, _ strings: inout Strings) throws(ImageError) {
         start = b.uint64(at: o)
         end = b.uint64(at: o + 8)
         kind = MappingKind(rawValue: b.uint32(at: o + 16)) ?? .other
@@ -77,6 +78,37 @@ extension Mapping {
         fileOffset = b.uint64(at: o + 32)
         device = b.uint64(at: o + 40)
         inode = b.uint64(at: o + 48)
+        guard byteCount >= 64 else { return }
+        let number = b.uint32(at: o + 56)
+        object = number == 0 ? nil : Int(number) - 1
+        protectionKey = b.uint32(at: o + 60)
+    }
+}
+
+extension SharedObject {
+    static let recordByteCount = 64
+
+    init(_ b: Span<UInt8>, at o: Int, _ strings: inout Strings) throws(ImageError) {
+        address = b.uint64(at: o)
+        byteCount = b.uint64(at: o + 8)
+        device = b.uint64(at: o + 16)
+        inode = b.uint64(at: o + 24)
+        kind = SharedKind(rawValue: b.uint32(at: o + 32)) ?? .unknown
+        flags = SharedFlags(rawValue: b.uint32(at: o + 36))
+        seals = b.uint32(at: o + 40)
+        mode = b.uint32(at: o + 44)
+        name = try strings.path(b.uint32(at: o + 48))
+        key = b.uint32(at: o + 52)
+        modifiedNs = b.int64(at: o + 56)
+    }
+}
+
+extension GuardPages {
+    static let recordByteCount = 16
+
+    init(_ b: Span<UInt8>, at o: Int) {
+        start = b.uint64(at: o)
+        end = b.uint64(at: o + 8)
     }
 }
 

@@ -77,7 +77,8 @@ struct ElfHeader {
             segment.fileByteCount = bytes.uint64(at: at + 32)
             segment.memoryByteCount = bytes.uint64(at: at + 40)
             let (end, overflow) = segment.address.addingReportingOverflow(segment.memoryByteCount)
-            guard !overflow, end <= Image.addressLimit else { throw damaged("leaves the address space") }
+            // Which of the two it is, its mapping says.
+            guard !overflow, end <= Image.objectAddresses.upperBound else { throw damaged("leaves the address space") }
             guard segment.address >= segments.last?.end ?? 0 else { throw damaged("overlaps the one before") }
             guard segment.address.isPageAligned, segment.memoryByteCount.isPageAligned, segment.memoryByteCount > 0,
                 segment.fileOffset.isPageAligned, segment.fileByteCount.isPageAligned

@@ -11,6 +11,8 @@ package final class Image: Sendable {
     package static let depthMax: UInt32 = 4095
     /// First address that no program of 47-bit addresses has.
     package static let addressLimit: UInt64 = 1 << 47
+    /// Addresses of the content of shared objects.
+    package static let objectAddresses: Range<UInt64> = 1 << 60..<1 << 61
     /// The same of 57-bit addresses' lower half.
     static let farLimit: UInt64 = 1 << 56
     /// What `open` reads into memory at most.
@@ -48,6 +50,8 @@ package final class Image: Sendable {
     /// Of one number and thread in their order.
     package let queuedSignals: [QueuedSignal]
     package let blobs: [Blob]
+    package let shared: [SharedObject]
+    package let guards: [GuardPages]
     /// Where the content is in a compressed image, ascending; otherwise empty.
     package let chunks: [Chunk]
     /// The raw note NT_AUXV.
@@ -98,6 +102,8 @@ package final class Image: Sendable {
         signalfds = tables.signalfds
         queuedSignals = tables.queuedSignals
         blobs = tables.blobs
+        shared = tables.shared
+        guards = tables.guards
         chunks = tables.chunks
         auxiliaryVector = tables.auxiliaryVector
     }

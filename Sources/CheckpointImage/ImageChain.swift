@@ -60,7 +60,8 @@ package final class ImageChain: Sendable {
     private func checkFrames() throws(ImageError) {
         for thread in newest.threads where !thread.flags.contains(.ended) {
             for address in [thread.ucontext, thread.ucontext + Image.ucontextByteCount - 1] {
-                guard let piece = pieces.holding(address), piece.isHere else {
+                let mapping = newest.mappings.holding(address)
+                guard let piece = pieces.holding(mapping?.contentAddress(of: address, newest.shared) ?? address), piece.isHere else {
                     throw .damaged(what: "the signal frame of thread \(thread.tid) is in no page of the chain", offset: nil)
                 }
             }

@@ -53,11 +53,12 @@ package enum Judgement {
     /// Without `host` nothing is said about the processor.
     package static func judge(
         process: ProcessState, processor: ProcessorState? = nil, mappings: [Mapping], descriptors: [DescriptorState], attributes: [AttributeState] = [],
-        timers: [TimerState] = [], host: HostFacts?
+        timers: [TimerState] = [], shared: [SharedObject] = [], host: HostFacts?
     ) -> [Finding] {
         var findings: [Finding] = []
         if let host { findings += judge(process, processor, on: host) }
         findings += mappings.compactMap(judge)
+        findings += shared.compactMap(judge)
         findings += descriptors.compactMap(judge)
         if let finding = judge(attributes) { findings.append(finding) }
         findings += timers.compactMap { judge($0, process) }
@@ -79,7 +80,7 @@ package enum Judgement {
     package static func judge(_ image: Image, host: HostFacts?) -> [Finding] {
         judge(
             process: image.process, processor: image.processor, mappings: image.mappings, descriptors: image.descriptors, attributes: image.attributes,
-            timers: image.timers, host: host)
+            timers: image.timers, shared: image.shared, host: host)
     }
 
     /// The processor: instructions that the program may have chosen, and state that its signal frames hold.
@@ -109,14 +110,27 @@ package enum Judgement {
     private static func judge(_ mapping: Mapping) -> Finding? {
         let why: String
         switch mapping.kind {
-        case .anonymous, .file, .stack, .heap, .vdso, .vvar, .arena, .beacon: return nil
-        case .sharedAnonymous: why = "shared memory cannot be restored yet"
-        case .sharedFile: why = "a writable shared mapping of a file cannot be restored yet"
+        case .anonymous, .file, .stack, .heap, .vdso, .vvar, .arena, .beacon, .object: return nil
+        case _ where mapping.object != nil: return nil
+        case .sharedAnonymous: why = "shared memory of this kind cannot be restored"
+        case .sharedFile: why = "what is mapped shared and writable of a file is in each image, and this is too much"
         case .other: why = device(at: mapping.name.string) ?? "memory of this kind cannot be restored"
         }
         let name = mapping.name.isEmpty ? "" : " (\(mapping.name))"
         return Finding(
             class: .unsupported, what: "the mapping at \(mapping.start.hex)\(name)", why: why, remedy: "unmap it before the checkpoint")
+    }
+
+    private static func judge(_ object: SharedObject) -> Finding? {
+        let why: String
+        switch object.kind {
+        case _ where object.flags.contains(.withOthers): why = "other processes have it too, and they are not saved"
+        case .anonymous, .memfd, .deleted, .systemV: return nil
+        case .file where object.flags.contains(.exact): return nil
+        case .file: why = "its file cannot be read by its name any more"
+        case .unknown: why = "shared memory of this kind cannot be restored"
+        }
+        return Finding(class: .unsupported, what: "the shared memory \(object.name)", why: why, remedy: "unmap it before the checkpoint")
     }
 
     private static func judge(_ descriptor: DescriptorState) -> Finding? {
@@ -130,7 +144,7 @@ package enum Judgement {
             return nil
         case .signalfd where descriptor.detail != nil: return nil
         case .file, .memfd:
-            guard !descriptor.flags.contains(.embedded) else { return nil }
+            guard descriptor.flags.isDisjoint(with: [.embedded, .object]) else { return nil }
             why = descriptor.kind == .memfd ? "a memfd whose content is not in the image" : "a deleted file whose content is not in the image"
         case .directory: why = "a deleted directory"
         case .terminal:
@@ -171,6 +185,8 @@ package enum Judgement {
         if path.names("[aio]") { return "a context of asynchronous I/O (io_setup) cannot be restored yet" }
         if path.names("perf_event") { return "a performance counter cannot be restored" }
         if path.names("userfaultfd") { return "a userfaultfd cannot be restored" }
+        if path.hasPrefix("/secretmem") { return "secret memory (memfd_secret) is in no image: nobody but the program may read it" }
+        if path.hasPrefix("/memfd:") { return "a memfd of huge pages cannot be restored yet" }
         if path.hasPrefix("/dev/hugepages") || path.names("anon_hugepage") { return "memory of hugetlbfs cannot be restored yet" }
         return nil
     }

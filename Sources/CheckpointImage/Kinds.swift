@@ -4,6 +4,8 @@
 package enum MappingKind: UInt32, Sendable {
     case anonymous = 1, file = 2, stack = 3, heap = 4, vdso = 5, vvar = 6
     case sharedAnonymous = 7, sharedFile = 8, arena = 9, beacon = 10, other = 11
+    /// No mapping: the content of a shared object.
+    case object = 12
 }
 
 package enum RunKind: UInt32, Sendable { case here = 1, zero = 2, parent = 3 }
@@ -44,6 +46,7 @@ package struct MappingFlags: OptionSet, Sendable {
     package static let dontDump = MappingFlags(rawValue: 256)
     /// MAP_DROPPABLE: the kernel may empty it at any time, so its content is never saved.
     package static let droppable = MappingFlags(rawValue: 512)
+    package static let sealed = MappingFlags(rawValue: 1024)
 }
 
 package struct ThreadFlags: OptionSet, Sendable {
@@ -65,6 +68,21 @@ package struct DescriptorFlags: OptionSet, Sendable {
     package static let embedded = DescriptorFlags(rawValue: 4)
     /// A Unix socket that is neither bound nor connected; `detail` is its type (SOCK_…).
     package static let unconnected = DescriptorFlags(rawValue: 8)
+    /// `detail` is the index of the shared object.
+    package static let object = DescriptorFlags(rawValue: 16)
+}
+
+package enum SharedKind: UInt32, Sendable { case unknown = 0, anonymous = 1, memfd = 2, deleted = 3, systemV = 4, file = 5 }
+
+package struct SharedFlags: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// `byteCount` is the object's size; else only what is mapped of it is known.
+    package static let exact = SharedFlags(rawValue: 1)
+    /// Other processes have it too.
+    package static let withOthers = SharedFlags(rawValue: 2)
+    /// `seals` is known.
+    package static let seals = SharedFlags(rawValue: 4)
 }
 
 package struct PipeEnds: OptionSet, Sendable {

@@ -15,6 +15,7 @@ struct Notes {
         case ident = 0x434b_0001, process, mappings, runs, threads, signals, descriptors, pipes, eventfds, epolls, timerfds, blobs, strings, chunks
         case timers, itimers, signalfds, queued
         case schedulings, limits, attributes
+        case shared = 0x434b_0017, guards
         case processor = 0x434b_001b
     }
 

@@ -84,10 +84,32 @@ package struct Mapping: Sendable, Equatable {
     package var name = FilePath()
     package var fileOffset: UInt64 = 0
     package var device: UInt64 = 0, inode: UInt64 = 0
+    /// Index of the shared object that it shows.
+    package var object: Int?
+    package var protectionKey: UInt32 = 0
     package init() {}
 
     package var byteCount: UInt64 { end - start }
     package var addresses: Range<UInt64> { start..<end }
+}
+
+/// An object of shared memory; its content is that of the mapping of kind `object` at `address`.
+package struct SharedObject: Sendable, Equatable {
+    package var address: UInt64 = 0, byteCount: UInt64 = 0
+    package var device: UInt64 = 0, inode: UInt64 = 0
+    package var kind = SharedKind.unknown
+    package var flags: SharedFlags = []
+    package var seals: UInt32 = 0, mode: UInt32 = 0
+    package var name = FilePath()
+    package var key: UInt32 = 0
+    package var modifiedNs: Int64 = 0
+    package init() {}
+}
+
+/// Pages that the program has made guards (MADV_GUARD_INSTALL).
+package struct GuardPages: Sendable, Equatable {
+    package var start: UInt64 = 0, end: UInt64 = 0
+    package init() {}
 }
 
 /// Pages that follow one another and share a kind, and a checksum when they are here.

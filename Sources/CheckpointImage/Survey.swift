@@ -7,6 +7,7 @@ package struct Survey: Sendable {
     package var mappings: [Mapping] = []
     package var threads: [ThreadState] = []
     package var descriptors: [DescriptorState] = []
+    package var shared: [SharedObject] = []
     package var attributes: [AttributeState] = []
     package var timers: [TimerState] = []
 
@@ -19,14 +20,17 @@ package struct Survey: Sendable {
         survey.mappings = tables.mappings
         survey.threads = tables.threads
         survey.descriptors = tables.descriptors
+        survey.shared = tables.shared
         survey.attributes = tables.attributes
         survey.timers = tables.timers
         try Checks.check(survey.mappings)
+        try Checks.check(survey.shared, survey.mappings)
         return survey
     }
 
     package func judge(host: HostFacts?) -> [Finding] {
         Judgement.judge(
-            process: process, processor: processor, mappings: mappings, descriptors: descriptors, attributes: attributes, timers: timers, host: host)
+            process: process, processor: processor, mappings: mappings, descriptors: descriptors, attributes: attributes, timers: timers, shared: shared,
+            host: host)
     }
 }

@@ -19,6 +19,8 @@ struct Tables {
     var epollEntries: [EpollEntry] = []
     var blobs: [Blob] = []
     var chunks: [Chunk] = []
+    var shared: [SharedObject] = []
+    var guards: [GuardPages] = []
     var timers: [TimerState] = []
     var itimers: [ItimerState] = []
     var signalfds: [SignalfdState] = []
@@ -38,9 +40,8 @@ struct Tables {
             processor = ProcessorState(bytes, at: try notes.place(.processor, atLeast: ProcessorState.byteCount).offset)
         }
         let needed = !isSurvey
-        for at in try notes.table(.mappings, in: bytes, recordByteCount: Mapping.recordByteCount, isRequired: true).records {
-            mappings.append(try Mapping(bytes, at: at, &strings))
-        }
+        let mappingTable = try notes.table(.mappings, in: bytes, recordByteCount: Mapping.recordByteCount, isRequired: true)
+        for at in mappingTable.records { mappings.append(try Mapping(bytes, at: at, byteCount: mappingTable.recordByteCount, &strings)) }
         let runTable = try notes.table(.runs, in: bytes, recordByteCount: PageRun.recordByteCount, isRequired: needed)
         runs.reserveCapacity(runTable.count)
         for at in runTable.records { runs.append(try PageRun(bytes, at: at)) }
@@ -88,6 +89,10 @@ struct Tables {
         for at in try notes.table(.blobs, in: bytes, recordByteCount: Blob.recordByteCount).records {
             blobs.append(Blob(bytes, at: at))
         }
+        for at in try notes.table(.shared, in: bytes, recordByteCount: SharedObject.recordByteCount).records {
+            shared.append(try SharedObject(bytes, at: at, &strings))
+        }
+        for at in try notes.table(.guards, in: bytes, recordByteCount: GuardPages.recordByteCount).records { guards.append(GuardPages(bytes, at: at)) }
         let chunkTable = try notes.table(.chunks, in: bytes, recordByteCount: Chunk.recordByteCount)
         chunks.reserveCapacity(chunkTable.count)
         for at in chunkTable.records { chunks.append(try Chunk(bytes, at: at)) }

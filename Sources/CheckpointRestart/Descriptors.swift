@@ -21,6 +21,8 @@ struct Descriptors {
     private var streams = StandardStreams()
     private var cuts: [FileCut] = []
     private var directory: Int32 = -1
+    /// Which their mappings show too.
+    let shared: SharedObjects
 
     static func restore(image: Image, options: RestartOptions, reserved: Int32) throws(RestartFailure) -> Descriptors {
         try Descriptors(image: image, options: options, reserved: reserved)
@@ -35,13 +37,14 @@ struct Descriptors {
         DescriptorLimit.raise(toHold: Int(floor) + states.count + 64)
         self.image = try DescriptorHolder(floor: floor).hold(Int64(reserved), "the image", keepsOriginal: true)
         streams = try StandardStreams.held(DescriptorHolder(floor: floor))
+        shared = try SharedObjects(image: image, options: options, holder: DescriptorHolder(floor: floor))
         try open(image)
         directory = try WorkingDirectory.open(image: image, options: options, holder: DescriptorHolder(floor: floor))
     }
 
     private mutating func open(_ image: Image) throws(RestartFailure) {
         let holder = DescriptorHolder(floor: floor)
-        var files = FileOpener(image: image, options: options, holder: holder)
+        var files = FileOpener(image: image, options: options, holder: holder, shared: shared)
         var pipes = PipeMaker(image: image, holder: holder)
         for state in states where state.inherited < 0 && state.sharedWith == state.number {
             do throws(RestartFailure) {

@@ -9,15 +9,17 @@ struct FileOpener {
     let holder: DescriptorHolder
     /// What is to be cut back when every check has passed.
     private(set) var cuts: [FileCut] = []
-    private var unnamed: [UnnamedFile: Int32] = [:]
+    private var unnamed: [UnnamedKey: Int32] = [:]
+    private let shared: SharedObjects
 
-    init(image: Image, options: RestartOptions, holder: DescriptorHolder) {
+    init(image: Image, options: RestartOptions, holder: DescriptorHolder, shared: SharedObjects) {
         self.image = image
+        self.shared = shared
         self.options = options
         self.holder = holder
     }
 
-    private struct UnnamedFile: Hashable { let device: UInt64, inode: UInt64 }
+    private struct UnnamedKey: Hashable { let device: UInt64, inode: UInt64 }
 
     /// The path on this host. The program's own directory in /proc, and that of each of its threads, is that of the process
     /// it becomes: the other threads are not there yet.
@@ -56,6 +58,8 @@ struct FileOpener {
             throw RestartFailure(kind: .changed, what: "\(name) is no regular file any more", remedy: "bring it back, or name its new place with --map-path")
         }
         if flags & OpenFlag.path != 0 || options.files == .keep { return descriptor }
+        // All of it is mapped shared, and brought back as it was.
+        if state.flags.contains(.object), let index = state.detail, shared.isWhole(index, in: image) { return descriptor }
         try check(state, descriptor, status, path, name)
         return descriptor
     }
@@ -99,12 +103,15 @@ struct FileOpener {
     // MARK: Files that no name leads to
 
     private mutating func openUnnamed(_ state: DescriptorState) throws(RestartFailure) -> Int32 {
+        if state.flags.contains(.object), let index = state.detail {
+            return try shared.open(index, flags: state.statusFlags, holder: holder, what: name(of: state))
+        }
         guard state.flags.contains(.embedded), let blob = state.detail else {
             throw RestartFailure(
                 kind: .missing, what: "the content of \(name(of: state)), which was deleted, is not in the image",
                 remedy: "close it before the checkpoint, or use --allow-missing")
         }
-        let key = UnnamedFile(device: state.device, inode: state.inode)
+        let key = UnnamedKey(device: state.device, inode: state.inode)
         let first: Int32
         if let known = unnamed[key] { first = known } else {
             first = try make(state, content: BlobContent.read(image, blob))
@@ -117,23 +124,8 @@ struct FileOpener {
         return try holder.hold(again, name(of: state))
     }
 
-    /// A file without a name, where the old one was when that is possible.
     private func make(_ state: DescriptorState, content: [UInt8]) throws(RestartFailure) -> Int32 {
-        let path = path(of: state)
-        var result: Int64 = -1
-        if state.kind == .memfd {
-            let prefix = Array("/memfd:".utf8)
-            let title = path.starts(with: prefix) ? path.dropFirst(prefix.count) : path[...]
-            result = ProcessCalls.perform(319, [0, 3], text: String(decoding: title, as: UTF8.self), at: 0)  // MFD_CLOEXEC | MFD_ALLOW_SEALING
-        } else {
-            let folder = Array(path[..<(path.lastIndex(of: UInt8(ascii: "/")) ?? 0)])
-            let flags = OpenFlag.temporary | OpenFlag.directory | OpenFlag.readWrite
-            for place in [folder.isEmpty ? Array("/".utf8) : folder, Array("/tmp".utf8), Array("/dev/shm".utf8)] where result < 0 {
-                result = DescriptorCalls.open(place, flags, mode: 0o600)
-            }
-            if result < 0 { result = ProcessCalls.perform(319, [0, 1], text: "ckpt-file", at: 0) }
-        }
-        let descriptor = try holder.hold(result, name(of: state))
+        let descriptor = try holder.hold(UnnamedFile.make(path(of: state)), name(of: state))
         let written = DescriptorCalls.write(descriptor, content)
         if written < 0 { throw DescriptorHolder.failure(written, "the content of \(name(of: state))") }
         _ = ProcessCalls.perform(91, Int64(descriptor), Int64(state.mode & 0o7777))  // fchmod

@@ -13,6 +13,10 @@ struct ImageMemory {
 
     /// nil: not all of it is mapped and readable here. What was never populated reads as zeros.
     func read(_ address: UInt64, byteCount: Int) -> [UInt8]? {
+        if let mapping = chain.newest.mappings.holding(address), mapping.object != nil {
+            guard UInt64(byteCount) <= mapping.end - address else { return nil }
+            return read(mapping.contentAddress(of: address, chain.newest.shared), byteCount: byteCount)
+        }
         let (end, overflow) = address.addingReportingOverflow(UInt64(byteCount))
         guard !overflow, isMapped(address, end) else { return nil }
         var bytes = [UInt8](repeating: 0, count: byteCount)

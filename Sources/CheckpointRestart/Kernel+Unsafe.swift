@@ -15,6 +15,7 @@ package enum Kernel {
         case mlock2 = 325, rseq = 334, timerCreate = 222, timerSettime = 223, timerDelete = 226, setitimer = 38, timerfdSettime = 286, poll = 7
         case rtSigqueueinfo = 129, rtTgsigqueueinfo = 297, userfaultfd = 323, preadv = 295, setsid = 112
         case schedSetattr = 314, schedSetaffinity = 203, ioprioSet = 251, personality = 135
+        case mseal = 462, shmat = 30
     }
 
     @discardableResult

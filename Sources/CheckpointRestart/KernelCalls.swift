@@ -14,7 +14,7 @@ enum Memory {
 }
 
 enum Advice: UInt64 {
-    case dontFork = 10, huge = 14, noHuge = 15, dontDump = 16, wipeOnFork = 18
+    case dontFork = 10, huge = 14, noHuge = 15, dontDump = 16, wipeOnFork = 18, installGuard = 102
 }
 
 extension Kernel {

@@ -126,7 +126,7 @@ struct Load {
     /// because the advice is for the whole of it: a mapping that is cut in two is one that the program can not mremap.
     private func denseBlocks(of holder: PlaceHolder, _ pieces: ArraySlice<PagePiece>) -> [AddressRange] {
         let size = Memory.hugeByteCount
-        guard usesHugePages, holder.mapping.byteCount >= size, holder.mapping.kind != .sharedAnonymous,
+        guard usesHugePages, holder.mapping.byteCount >= size, !holder.isContent,
             !holder.mapping.flags.contains(.noHuge)
         else { return [] }
         var blocks: [AddressRange] = []

@@ -66,6 +66,7 @@ struct Loading {
     static func canWait(_ mapping: Mapping, _ chain: ImageChain, viewCount: inout Int) -> Bool {
         guard mapping.kind == .anonymous || mapping.kind == .heap, mapping.protection == [.read, .write],
             mapping.flags.subtracting([.huge, .dontDump]).isEmpty, mapping.byteCount <= byteCountMax,
+            !chain.newest.guards.contains(where: { $0.start < mapping.end && mapping.start < $0.end }),
             !chain.newest.threads.contains(where: {
                 mapping.addresses.contains($0.ucontext) || mapping.addresses.contains($0.alternateStack) && $0.alternateStackByteCount > 0
             })

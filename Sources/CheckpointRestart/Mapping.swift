@@ -12,6 +12,10 @@ struct PlaceHolder {
         case memory
         /// The engine's mark: a memfd with a name.
         case beacon
+        /// What this object of shared memory holds, until it is shown where the program has it.
+        case content(Int)
+        /// A mapping of this object.
+        case object(Int)
     }
     let mapping: Mapping
     let staged: AddressRange
@@ -21,6 +25,13 @@ struct PlaceHolder {
 
     /// Where an address of the program is now. Of no meaning outside the mapping: an older image's run may begin before it.
     func place(of address: UInt64) -> UInt64 { staged.start &+ (address &- mapping.start) }
+
+    /// Taken away before the restorer.
+    var isContent: Bool { if case .content = source { true } else { false } }
+    private var isObject: Bool { if case .object = source { true } else { false } }
+    /// Until it has its final protection; a mapping of an object has that from the beginning.
+    var isReadable: Bool { !isContent && !(isObject && mapping.protection.isEmpty) }
+    var isWritable: Bool { source == .memory || isObject && mapping.protection.contains(.write) }
 }
 
 /// The memory of the program while it is put together.
@@ -33,14 +44,16 @@ struct ProgramMemory {
     private(set) var stagingEnd: UInt64
     /// What is to be written where the content is loaded later.
     let late = LateWrites()
+    let shared: SharedObjects
 
     /// An empty mapping above this size is made in its place by the restorer: no hole would be big enough for some.
     static let directByteCount: UInt64 = 64 << 30
 
     /// Decides where each mapping is put together, from `staging` on. Maps nothing yet.
     /// `waits`: whether the content of a mapping is loaded later.
-    init(chain: ImageChain, staging: UInt64, waits: (Mapping) -> Bool) {
+    init(chain: ImageChain, shared: SharedObjects, staging: UInt64, waits: (Mapping) -> Bool) {
         self.chain = chain
+        self.shared = shared
         stagingEnd = staging
         for mapping in chain.newest.mappings where ProgramMemory.isRestored(mapping) {
             let source = ProgramMemory.source(of: mapping, in: chain)
@@ -58,11 +71,13 @@ struct ProgramMemory {
 
     /// Upper limit of what `init` uses.
     static func stagingByteCount(of image: Image) -> UInt64 {
-        image.mappings.reduce(1 << 20) { $0 + min($1.byteCount, directByteCount) + 2 * Memory.hugeByteCount }
+        image.mappings.reduce(1 << 20) {
+            $0 + ($1.kind == .object || $1.object != nil ? $1.byteCount : min($1.byteCount, directByteCount)) + 2 * Memory.hugeByteCount
+        }
     }
 
     static func isRestored(_ mapping: Mapping) -> Bool {
-        guard mapping.end <= Memory.end else { return false }
+        guard mapping.end <= Memory.end || mapping.kind == .object else { return false }
         return switch mapping.kind {
         case .vdso, .vvar, .other: false
         default: true
@@ -82,6 +97,8 @@ struct ProgramMemory {
     /// A view is all or nothing: what one file of the chain has there, whole runs, and nothing that is not the program's any more.
     private static func source(of mapping: Mapping, in chain: ImageChain) -> PlaceHolder.Source {
         if mapping.kind == .beacon { return .beacon }
+        if mapping.kind == .object { return chain.newest.shared.firstIndex { $0.address == mapping.start }.map { .content($0) } ?? .memory }
+        if let object = mapping.object { return .object(object) }
         guard mapping.kind == .file, !mapping.protection.contains(.write) else { return .memory }
         let here = chain.pieces(in: mapping).filter(\.isHere)
         guard let first = here.first else { return .memory }
@@ -116,7 +133,7 @@ struct ProgramMemory {
         var content: [UInt8] = []
         while content.count < count {
             let next = address + UInt64(content.count)
-            guard let holder = holder(of: next) else { return nil }
+            guard let holder = holder(of: next), holder.isReadable else { return nil }
             let part = Int(min(UInt64(count - content.count), holder.mapping.end - next))
             guard let bytes = holder.waits ? ImageMemory(chain).read(next, byteCount: part) : Kernel.bytes(at: holder.place(of: next), count: part)
             else { return nil }
@@ -130,7 +147,7 @@ struct ProgramMemory {
         var done = 0
         while done < bytes.count {
             let next = address + UInt64(done)
-            guard let holder = holder(of: next), holder.source == .memory else { return false }
+            guard let holder = holder(of: next), holder.isWritable else { return false }
             let part = min(bytes.count - done, Int(holder.mapping.end - next)), written = Array(bytes[done..<(done + part)])
             if holder.waits { late.add(written, at: next) } else { Kernel.write(written, at: holder.place(of: next)) }
             done += part
@@ -142,13 +159,35 @@ struct ProgramMemory {
 
     /// Of everything but what is loaded later.
     func moves() -> [Operation] {
-        holders.filter { !$0.waits }.map { .move(CKPT_RESTART_STEP_MOVE, from: $0.staged, to: $0.mapping.start) }
+        holders.filter { !$0.waits && !$0.isContent }.map { .move(CKPT_RESTART_STEP_MOVE, from: $0.staged, to: $0.mapping.start) }
             + direct.map {
                 Operation(CKPT_RESTART_STEP_MAP, .mmap,
                     [$0.start, $0.byteCount, UInt64($0.protection.rawValue),
                      ProgramMemory.flags(of: $0) | Memory.noReserve | Memory.fixedNoReplace, UInt64.max, 0],
                     check: .equal, expected: $0.start)
             }
+            + direct.flatMap { mapping in
+                guardPages(in: mapping).map { Operation(CKPT_RESTART_STEP_MAP, .madvise, [$0.start, $0.byteCount, Advice.installGuard.rawValue]) }
+            }
+    }
+
+    /// Sealed mappings (mseal): the last of all that is done to memory.
+    func seals() -> [Operation] {
+        chain.newest.mappings.filter { $0.flags.contains(.sealed) && ProgramMemory.isRestored($0) }.map {
+            Operation(CKPT_RESTART_STEP_SEAL, .mseal, [$0.start, $0.byteCount, 0])
+        }
+    }
+
+    /// The parts of a mapping that the program has made guard pages.
+    func guardPages(in mapping: Mapping) -> [AddressRange] {
+        guard mapping.kind != .arena, mapping.kind != .beacon else { return [] }
+        let guards = chain.newest.guards
+        var low = 0, high = guards.count
+        while low < high {
+            let middle = low + (high - low) / 2
+            if guards[middle].end <= mapping.start { low = middle + 1 } else { high = middle }
+        }
+        return guards[low...].prefix { $0.start < mapping.end }.map { AddressRange(start: max($0.start, mapping.start), end: min($0.end, mapping.end)) }
     }
 
     static func flags(of mapping: Mapping) -> UInt64 {

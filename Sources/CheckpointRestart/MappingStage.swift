@@ -15,9 +15,15 @@ extension ProgramMemory {
             case .memory where holder.waits: try mapMemory(holder, &later)
             case .memory: try mapMemory(holder, &load)
             case .beacon: try mapBeacon(holder)
+            case .content(let index):
+                try mapContent(holder, of: index)
+                load.read(holder)
+            case .object: break
             }
         }
         try load.run()
+        // Order: behind their content, because a mapping that can write would forbid seals.
+        try showObjects()
         return later
     }
 
@@ -96,13 +102,16 @@ extension ProgramMemory {
         return switch holder.source {
         case .view: final | Memory.read
         case .beacon: Memory.read
+        case .content: Memory.read | Memory.write
+        case .object: final
         case .memory: holder.mapping.flags.contains(.droppable) || chain.pieces(in: holder.mapping).isEmpty ? final : Memory.read | Memory.write
         }
     }
 
     /// Gives every mapping the protection and the advice that it had. From now on nothing is written any more.
     func protect() throws(RestartFailure) {
-        for holder in holders {
+        try checkSeals()
+        for holder in holders where !holder.isContent {
             let mapping = holder.mapping, range = holder.staged
             do throws(Errno) {
                 if mapping.flags.contains(.dontFork) || mapping.kind == .beacon { try Kernel.advise(range, .dontFork) }
@@ -114,6 +123,8 @@ extension ProgramMemory {
                 let wanted = UInt64(mapping.protection.rawValue)
                 if wanted != staged(holder) { try Kernel.protect(range, wanted) }
             } catch { throw ProgramMemory.failure(error, mapping) }
+            // Order: before the lock, which forbids it.
+            for pages in guardPages(in: mapping) { try makeGuard(holder.place(of: pages.start), pages.byteCount) }
             if mapping.flags.contains(.locked) {
                 do throws(Errno) { try Kernel.call(.mlock2, range.start, range.byteCount, 1) } catch {
                     throw RestartFailure(kind: .permission,
@@ -121,6 +132,22 @@ extension ProgramMemory {
                         remedy: "raise the limit: ulimit -l")
                 }
             }
+        }
+    }
+
+    private func makeGuard(_ address: UInt64, _ byteCount: UInt64) throws(RestartFailure) {
+        do throws(Errno) { try Kernel.advise(AddressRange(start: address, end: address + byteCount), .installGuard) } catch {
+            throw RestartFailure(kind: .unsupported, what: "this kernel does not make guard pages (MADV_GUARD_INSTALL, since Linux 6.13): \(error.description)",
+                remedy: "restart on a kernel as new as the one then")
+        }
+    }
+
+    /// Whether this kernel has mseal (since 6.10): sealing nothing succeeds there.
+    private func checkSeals() throws(RestartFailure) {
+        guard !seals().isEmpty else { return }
+        do throws(Errno) { try Kernel.call(.mseal, 0, 0, 0) } catch {
+            throw RestartFailure(kind: .unsupported, what: "this kernel does not seal mappings (mseal, since Linux 6.10): \(error.description)",
+                remedy: "restart on a kernel as new as the one then")
         }
     }
 

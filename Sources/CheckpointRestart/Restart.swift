@@ -54,7 +54,7 @@ package enum Restart {
         }
         let isLazy = loading != nil
         let limit = RestartBlock.byteCountLimit(
-            threads: image.threads.count, operations: 4 * image.mappings.count + 128 + 2 * (image.queuedSignals.count + image.timers.count + image.timerfds.count) + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
+            threads: image.threads.count, operations: 5 * image.mappings.count + image.guards.count + 128 + 2 * (image.queuedSignals.count + image.timers.count + image.timerfds.count) + (isLazy ? choice.chain.pieces.count + 2 * Front.viewCountMax : 0))
         let placement = Placement(taken: host.map(\.range) + image.mappings.map { AddressRange(start: $0.start, end: $0.end) })
         guard let hole = placement.hole(byteCount: limit + ProgramMemory.stagingByteCount(of: image)) else {
             throw RestartFailure(kind: .unsupported, what: "the program leaves no room in its address space for the restart",
@@ -65,7 +65,7 @@ package enum Restart {
         let vdso = try Vdso(choice.chain, host: host, options: options, parking: parking)
         let tracker = ArmedTracker.make(for: image, above: descriptor)
         var viewCount = 0
-        let memory = ProgramMemory(chain: choice.chain, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain, viewCount: &viewCount) }
+        let memory = ProgramMemory(chain: choice.chain, shared: descriptors.shared, staging: hole + limit) { isLazy && Loading.canWait($0, choice.chain, viewCount: &viewCount) }
         loading?.prepare(memory)
         if isLazy, !memory.holders.contains(where: \.waits) {
             loading = nil
@@ -83,6 +83,7 @@ package enum Restart {
             + unmap(around: AddressRange(start: hole, end: memory.stagingEnd))
             + memory.moves() + (loading?.operations() ?? []) + vdso.place(from: parking) + [layout]
             + Signals.actions(image: image, block: &block) + (loading == nil ? [] : Loading.holds(&block)) + (tracker?.operations(memory, block: &block) ?? [])
+            + memory.seals()
         let timers = Timers(image: image, interval: IntervalTimer(image: image, memory: memory))
         let kept = [descriptor, status, tracker?.pageMap ?? -1] + (loading?.descriptors.filter { $0 != descriptor } ?? [])
         // While memory is loaded a failure is told in the status file; the threads close it.
@@ -122,6 +123,7 @@ package enum Restart {
         if let remark = identity.remark, identity.mode == 2, !options.isQuiet {
             StandardError.write("ckpt-restart: \(name): note: \(remark)\n")
         }
+        try memory.bringBackFiles()
         try descriptors.commit(keeping: kept + [tracker?.number ?? -1])
         ckpt_restorer_enter(block.start, block.plan)
     }

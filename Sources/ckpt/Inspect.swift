@@ -73,7 +73,7 @@ struct InspectedImage {
             ("Format", "\(ident.major).\(ident.minor)"),
             ("Size", "\(ident.fileByteCount.inUnits) (\(ident.fileByteCount) bytes)"),
             ("Pages", "\(image.contentByteCount.inUnits) here, \(elsewhere)\(zero.inUnits) of zeros, in \(image.runs.count) runs"),
-            ("Memory", "\(image.mappings.reduce(0) { $0 + $1.byteCount }.inUnits) in \(image.mappings.count) mappings"),
+            ("Memory", "\(image.mappings.reduce(0) { $0 + ($1.kind == .object ? 0 : $1.byteCount) }.inUnits) in \(image.mappings.count - image.shared.count) mappings"),
             ("Program", process.executable.string),
             ("Build id", buildId.isEmpty ? "none" : buildId),
             ("Process", "\(process.pid), user \(process.uid), group \(process.gid), umask \(process.umask.octal)"),

@@ -39,6 +39,7 @@ extension MappingKind {
         case .arena: "arena"
         case .beacon: "beacon"
         case .other: "other"
+        case .object: "object"
         }
     }
 }

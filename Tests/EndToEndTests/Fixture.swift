@@ -28,7 +28,8 @@ struct Fixture: Sendable, Hashable, CustomStringConvertible {
     }
 
     static let inC: [Fixture] = [
-        Fixture("mapping"), Fixture("mapping_down"), Fixture("mapping_droppable"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("processor", "ymm"), Fixture("processor", "zmm"), Fixture("vdso"),
+        Fixture("mapping"), Fixture("mapping_down"), Fixture("mapping_droppable"), Fixture("mapping_guard"), Fixture("mapping_sealed"), Fixture("mapping_reserve"), Fixture("mapping_many"),
+        Fixture("shared_anonymous"), Fixture("shared_memfd"), Fixture("shared_deleted"), Fixture("shared_busy"), Fixture("shared_file"), Fixture("shared_segment", "removed"), Fixture("shared_segment", "kept"), Fixture("stack"), Fixture("heap"), Fixture("registers"), Fixture("processor", "ymm"), Fixture("processor", "zmm"), Fixture("vdso"),
         Fixture("thread"), Fixture("thread_many", needsItsIds: true), Fixture("thread_local"), Fixture("thread_leader"),
         Fixture("condition", needsItsIds: true), Fixture("timed_wait", needsItsIds: true), Fixture("blocked", "without queues", needsItsIds: true), Fixture("blocked_alone", "poll"), Fixture("blocked_alone", "epoll"),
         Fixture("mutex", "normal"), Fixture("mutex", "recursive", needsItsIds: true), Fixture("mutex", "checking", needsItsIds: true),

@@ -4,6 +4,7 @@
 #define CKPT_CHECKPOINT_PLAN_H
 
 #include "image.h"
+#include "restart_context.h"
 
 #define CKPT_PLAN_VERSION 3u
 #define CKPT_EXIT_STATUS_DEFAULT 85

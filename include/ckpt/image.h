@@ -54,6 +54,8 @@ enum ckpt_note_type {
     CKPT_NOTE_LIMITS = CKPT_NOTE_BASE + 20, // table of struct ckpt_limit
     CKPT_NOTE_ATTRIBUTES = CKPT_NOTE_BASE + 21, // table of struct ckpt_attribute
     CKPT_NOTE_PROCESSOR = CKPT_NOTE_BASE + 27, // struct ckpt_processor
+    CKPT_NOTE_SHARED = CKPT_NOTE_BASE + 23, // table of struct ckpt_shared, ascending by address
+    CKPT_NOTE_GUARDS = CKPT_NOTE_BASE + 24, // table of struct ckpt_guard_pages, ascending, no overlap
 };
 
 struct ckpt_table {
@@ -138,17 +140,19 @@ enum ckpt_mapping_kind {
     CKPT_MAPPING_HEAP = 4,      // brk
     CKPT_MAPPING_VDSO = 5,      // its content is for debuggers; a restart moves the host's own there
     CKPT_MAPPING_VVAR = 6,      // never saved ([vvar] and [vvar_vclock]); the host's own is moved there
-    CKPT_MAPPING_SHARED_ANONYMOUS = 7,
-    CKPT_MAPPING_SHARED_FILE = 8,   // writable and shared
+    CKPT_MAPPING_SHARED_ANONYMOUS = 7, // of an object that no name leads to: shared anonymous memory, memfd, System V
+    CKPT_MAPPING_SHARED_FILE = 8,   // of a file, shared: writable, or the file is deleted
     CKPT_MAPPING_ARENA = 9,     // the engine's own; no content
     CKPT_MAPPING_BEACON = 10,   // the engine's own; no content: a restart makes it anew from its name
     CKPT_MAPPING_OTHER = 11,    // a device, hugetlbfs, …: cannot be restored
+    CKPT_MAPPING_OBJECT = 12,   // no mapping: the content of a struct ckpt_shared, at an address that no program has
 };
 enum ckpt_mapping_flag {
     CKPT_MAPPING_SHARED = 1, CKPT_MAPPING_DELETED = 2,
     CKPT_MAPPING_GROWS_DOWN = 4, CKPT_MAPPING_WIPE_ON_FORK = 8, CKPT_MAPPING_DONT_FORK = 16,
     CKPT_MAPPING_LOCKED = 32, CKPT_MAPPING_HUGE = 64, CKPT_MAPPING_NO_HUGE = 128, CKPT_MAPPING_DONT_DUMP = 256,
     CKPT_MAPPING_DROPPABLE = 512,       // MAP_DROPPABLE: the kernel may empty it at any time; never saved (it holds the state of vDSO getrandom)
+    CKPT_MAPPING_SEALED = 1024,  // mseal
 };
 struct ckpt_mapping {
     uint64_t start, end;
@@ -158,7 +162,39 @@ struct ckpt_mapping {
     uint32_t name;              // string: as in /proc/PID/maps, unescaped, without " (deleted)"
     uint64_t file_offset;
     uint64_t device, inode;     // device as stat gives it
+    uint32_t object;            // 1 + index into CKPT_NOTE_SHARED; 0: none
+    uint32_t protection_key;    // 0: none
 };
+
+// An object of shared memory. Its mappings and descriptors refer to it; its content is there once, as page runs from `address` on,
+// and complete in each image. Behind the last page of a program, and a multiple of 2 MiB:
+#define CKPT_OBJECTS_START (1ull << 60)
+#define CKPT_OBJECTS_END (1ull << 61)
+enum ckpt_shared_kind {
+    CKPT_SHARED_ANONYMOUS = 1,  // MAP_SHARED | MAP_ANONYMOUS
+    CKPT_SHARED_MEMFD = 2,
+    CKPT_SHARED_DELETED = 3,    // a file that no name leads to any more
+    CKPT_SHARED_SYSTEM_V = 4,   // inode: the segment's id
+    CKPT_SHARED_FILE = 5,       // a file with a name
+};
+enum ckpt_shared_flag {
+    CKPT_SHARED_EXACT = 1,      // byte_count is the object's size; else only what is mapped of it is known
+    CKPT_SHARED_WITH_OTHERS = 2, // other processes have it too
+    CKPT_SHARED_SEALS = 4,      // `seals` is known
+};
+struct ckpt_shared {
+    uint64_t address;           // of the mapping of kind OBJECT that has its content
+    uint64_t byte_count;
+    uint64_t device, inode;
+    uint32_t kind;              // enum ckpt_shared_kind
+    uint32_t flags;             // enum ckpt_shared_flag
+    uint32_t seals;             // F_SEAL_…
+    uint32_t mode;              // st_mode; System V: permissions; 0: not known
+    uint32_t name;              // string: as in /proc/PID/maps, without " (deleted)"
+    uint32_t key;               // System V
+    int64_t modified_ns;        // of a file
+};
+struct ckpt_guard_pages { uint64_t start, end; }; // MADV_GUARD_INSTALL
 
 enum ckpt_run_kind {
     CKPT_RUN_HERE = 1,          // file_offset and crc are valid
@@ -269,6 +305,7 @@ enum ckpt_descriptor_flag {
     CKPT_DESCRIPTOR_FINGERPRINT = 2,  // head_crc and tail_crc are valid
     CKPT_DESCRIPTOR_EMBEDDED = 4,     // `detail` is the index of the blob with the file's content
     CKPT_DESCRIPTOR_UNCONNECTED = 8,  // a Unix socket, neither bound nor connected; `detail` is its type (SOCK_…)
+    CKPT_DESCRIPTOR_OBJECT = 16,      // `detail` is the index into CKPT_NOTE_SHARED
 };
 #define CKPT_NO_DETAIL 0xffffffffu
 #define CKPT_FINGERPRINT_BYTES 65536u // head_crc: the first bytes; tail_crc: the last ones before `byte_count`
@@ -327,47 +364,14 @@ struct ckpt_chunk {
     uint32_t crc;               // of the stored bytes
 };
 
-// Filled by ckpt-restart in the restarted program's memory before its first instruction.
-#define CKPT_PATH_BYTES 4096u
-#define CKPT_ENVIRONMENT_BYTES 8192u
-#define CKPT_RESTART_CONTEXT_VERSION 2u // which fields the library in the program knows, until a restart writes which it has filled
-struct ckpt_restart_context {
-    uint32_t version;           // 1: all up to `interval_timer`; 2: all
-    uint32_t restart_count;     // restarts in this line of runs, this one included: the image holds the number before it
-    uint64_t run;               // of the new run: random
-    uint64_t image;             // identifier that was restarted
-    uint64_t head;              // identifier of the newest image at `image_path` now: the next checkpoint may replace that one
-    int64_t restarted_realtime_ns;
-    uint64_t load_ns;           // from exec of ckpt-restart until the restorer was entered
-    uint64_t restorer_start, restorer_end; // memory that the restarter leaves behind: not the program's, in no later image
-    uint32_t identity;          // 0: ids kept in this namespace; 1: kept in a namespace of its own; 2: new ids
-    uint32_t environment_byte_count;
-    char image_path[CKPT_PATH_BYTES];         // where the next checkpoint goes
-    char environment[CKPT_ENVIRONMENT_BYTES]; // "K=V\0K=V\0…" of --env
-    // The standard streams that this restart gave the program, as fstat gives them; open 0: the program has its own there.
-    // From now on these are the inherited ones, not those of enable().
-    uint64_t stream_device[3], stream_inode[3];
-    uint32_t stream_mode[3], stream_open[3];
-    // The tracker that this restart armed, so that the next checkpoint is an increment of `image`: its descriptor (-1: none; the
-    // next image is a full one) and what fstat says of it, because the program may close it and use the number again.
-    int32_t tracker_descriptor;
-    uint32_t depth;             // of `image`
-    uint64_t tracker_device, tracker_inode;
-    // A periodic checkpoint, kept up to date by the engine: ckpt-restart makes the POSIX timer anew. interval_ns 0: none.
-    uint64_t interval_ns;
-    int32_t interval_signal;
-    int32_t interval_timer;     // the kernel's id of that timer; -1: none
-    // Since version 2. What the record beside the image tells (NAME.d/restarts); -1: not known.
-    int32_t restarts_here;      // restarts of `image` here, this one included
-    int32_t siblings;           // processes restarted from `image` here before that still run
-};
-
 #define CKPT_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " is on disk")
 CKPT_ASSERT_SIZE(ckpt_table, 16);
 CKPT_ASSERT_SIZE(ckpt_ident, 104);
 CKPT_ASSERT_SIZE(ckpt_process, 336);
 CKPT_ASSERT_SIZE(ckpt_processor, 280);
-CKPT_ASSERT_SIZE(ckpt_mapping, 56);
+CKPT_ASSERT_SIZE(ckpt_mapping, 64);
+CKPT_ASSERT_SIZE(ckpt_shared, 64);
+CKPT_ASSERT_SIZE(ckpt_guard_pages, 16);
 CKPT_ASSERT_SIZE(ckpt_run, 32);
 CKPT_ASSERT_SIZE(ckpt_thread, 128);
 CKPT_ASSERT_SIZE(ckpt_scheduling, 192);

@@ -46,7 +46,8 @@
     X(HOLD, "holding a thread's system calls until memory is loaded") \
     X(THREAD_SCHEDULING, "setting the scheduling of a thread") \
     X(ATTRIBUTE, "setting an attribute of the process") \
-    X(LIMIT, "setting a resource limit")
+    X(LIMIT, "setting a resource limit") \
+    X(SEAL, "sealing a mapping (mseal)")
 enum ckpt_restart_step {
 #define X(name, text) CKPT_RESTART_STEP_##name,
     CKPT_RESTART_STEP_LIST(X)
