@@ -293,6 +293,8 @@ int ckpt_is_doubted(struct ckpt_checkpoint *c, const struct ckpt_mapping *m);
 int ckpt_compare_populated(struct ckpt_checkpoint *c, const struct ckpt_mapping *m, uint32_t first_span);
 // guard_pages.c: in the freeze
 int ckpt_capture_guard_pages(struct ckpt_checkpoint *c);
+void ckpt_begin_guard_pages(struct ckpt_checkpoint *c);
+int ckpt_find_guard_pages(struct ckpt_checkpoint *c, uint64_t start, uint64_t end);
 void ckpt_leave_guard_pages(struct ckpt_checkpoint *c);
 // final.c: in the freeze
 int ckpt_final_scan(struct ckpt_checkpoint *c, uint64_t *page_count);

@@ -89,12 +89,18 @@ static uint64_t dead_pages(struct ckpt_checkpoint *c, uint32_t first) {
 }
 
 static int scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
+    int looks_for_guards = !ckpt_guard_is_open();
     c->span_count = 0;
     *page_count = 0;
+    if (looks_for_guards) ckpt_begin_guard_pages(c);
     for (uint32_t i = 0; i < c->mapping_count; i++) {
         const struct ckpt_mapping *m = &c->mappings[i];
         enum ckpt_treatment treatment = ckpt_treatment(m);
-        if (treatment == CKPT_TREAT_SKIP) continue;
+        if (treatment == CKPT_TREAT_SKIP) {
+            int error = looks_for_guards ? ckpt_find_guard_pages(c, m->start, m->end) : 0;
+            if (error < 0) return error;
+            continue;
+        }
         int state = treatment == CKPT_TREAT_ALL ? -1 : ckpt_track(c, m);
         uint32_t first = c->span_count;
         // A mapping that is new since the last round: whatever the ledger says of its addresses is of another.
@@ -111,8 +117,10 @@ static int scan(struct ckpt_checkpoint *c, uint64_t *page_count) {
             if (error < 0) return error;
         }
         int error = ckpt_find_dirty(c, m, state, ckpt_state.direct_io && !c->increment, 0);
-        if (error == 0 && state == 1 && treatment == CKPT_TREAT_MEMORY && m->kind != CKPT_MAPPING_FILE && !ckpt_guard_is_open())
-            error = ckpt_compare_populated(c, m, first);
+        // What is compared with what is populated is searched for guard pages too.
+        int is_compared = state == 1 && treatment == CKPT_TREAT_MEMORY && m->kind != CKPT_MAPPING_FILE && !ckpt_guard_is_open();
+        if (error == 0 && is_compared) error = ckpt_compare_populated(c, m, first);
+        else if (error == 0 && looks_for_guards) error = ckpt_find_guard_pages(c, m->start, m->end);
         if (error == 0 && state == 1) error = ckpt_find_owed(c, m);
         if (error < 0) return error;
         for (uint32_t s = first; s < c->span_count; s++) {
