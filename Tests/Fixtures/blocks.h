@@ -27,6 +27,22 @@ static void make_blocks(const char *path) {
     memset(from, -1, sizeof from);
 }
 
+// Reads blocks until it is told to stop; checkpoints come between two. `read_block` returns the bytes, 0 where it is to be asked again
+// later, or a negative number.
+__attribute__((unused)) static void *read_deferring(int (*read_block)(unsigned slot, unsigned block)) {
+    for (unsigned turn = 0; !stop; turn++) {
+        unsigned slot = turn * 7 % SLOTS, block = turn * 2654435761u % BLOCKS;
+        need(ckpt_defer_begin() == 0);
+        from[slot] = -1;
+        int result = read_block(slot, block);
+        if (result == (int)BLOCK) from[slot] = (int)block;
+        need(ckpt_defer_end() == 0);
+        if (result < 0) return "a read failed";
+        if (result == 0) fixture_sleep(1);
+    }
+    return "every read had its bytes";
+}
+
 // The three acts: the thread reads across the checkpoint, and says how it went.
 static void read_across_checkpoint(void *(*reading)(void *)) {
     fixture_begin();

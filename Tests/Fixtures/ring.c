@@ -28,17 +28,7 @@ static int read_block(unsigned slot, unsigned block) {
 
 static void *reading(void *unused) {
     (void)unused;
-    for (unsigned turn = 0; !stop; turn++) {
-        unsigned slot = turn * 7 % SLOTS, block = turn * 2654435761u % BLOCKS;
-        need(ckpt_defer_begin() == 0);
-        from[slot] = -1;
-        int result = read_block(slot, block);
-        if (result == (int)BLOCK) from[slot] = (int)block;
-        need(ckpt_defer_end() == 0);
-        if (result < 0) return "a read failed";
-        if (result == 0) fixture_sleep(1);
-    }
-    return "every read had its bytes";
+    return read_deferring(read_block);
 }
 
 int main(void) {
